@@ -14,8 +14,10 @@ WORKDIR /build
 # The dependencies are a layer of their own, made again only when a manifest changes: every crate of ours is empty in it.
 COPY Cargo.toml Cargo.lock ./
 COPY services/front/Cargo.toml services/front/
+COPY services/broker/Cargo.toml services/broker/
 COPY services/link/Cargo.toml services/link/
 COPY services/mcp-relay/Cargo.toml services/mcp-relay/
+COPY services/policy/Cargo.toml services/policy/
 COPY services/protocol/Cargo.toml services/protocol/
 COPY services/proxy/Cargo.toml services/proxy/
 COPY services/runtime/Cargo.toml services/runtime/

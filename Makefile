@@ -17,7 +17,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui test-conformance test-clients check deny charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench soak setup
+.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients check deny charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ test-ui: ## Test the status pages in a headless Chromium; UI_SCREENSHOTS=folder 
 	./scripts/setup ui
 	$(CARGO) build --locked -p mcp-relay -p mcp-relay-tests --bins
 	$(CARGO) test --locked -p mcp-relay-tests --test ui
+
+test-squid: ## Test the way out through a real Squid with authentication (needs Debian's squid)
+	$(CARGO) build --locked -p mcp-relay
+	$(CARGO) test --locked -p mcp-relay-tests --test squid
 
 test-conformance: ## Run the official conformance suite directly and through the relay, and compare; ONLY='stdio-*' (needs npm and Python)
 	./scripts/setup conformance
@@ -87,7 +91,7 @@ charts-update: ## Make the charts' READMEs and snapshots and k8s/ anew
 image: ## Build the image IMAGE:VERSION for this machine
 	./scripts/image build $(IMAGE) $(VERSION)
 
-image-pilot: ## Build PILOT_IMAGE for slaves that review code: MR_PILOT=<folder, archive or git URL of mr-pilot> (after make image, with VERSION=latest)
+image-pilot: ## Build PILOT_IMAGE for slaves that review code: MR_PILOT=<folder, archive or git URL of mr-pilot> (after make image or docker compose up)
 	./scripts/image pilot $(PILOT_IMAGE) $(RELAY_IMAGE) "$(MR_PILOT)"
 
 compose-test: ## Build the image, look at it, and run docker-compose.yml: calls, a killed slave, SIGTERM (installs an engine where none runs)

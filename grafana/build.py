@@ -85,6 +85,7 @@ UNSHOWN = {
     "mcp_relay_tools_renamed": "conflicts of names are shown, and the API says which",
     "mcp_relay_tools_refused": "conflicts of names are shown, and the API says which",
     "mcp_relay_config_last_load_timestamp_seconds": "reloads are shown",
+    "mcp_relay_slave_policy_denied_total": "the log and the audit stream have each; what a proxy's policy refuses is shown",
     "mcp_relay_slave_link_connects_total": "dials by outcome are shown",
 }
 

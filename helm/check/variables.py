@@ -15,8 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Sections of the document that each chart's pods read.
 SECTIONS = {
-    "proxy": ["Every mode", "Proxy", "Audit", "Traces"],
-    "slave": ["Every mode", "Slave", "Handed on to mr-pilot", "Audit", "Traces"],
+    "proxy": ["Every mode", "Forward proxies", "Proxy", "Audit", "Traces"],
+    "slave": ["Every mode", "Forward proxies", "Slave", "Handed on to mr-pilot", "Audit", "Traces"],
 }
 
 # Variables that a chart sets itself, from other values or because only one setting is right in its pods.
@@ -72,9 +72,13 @@ def variables(chart, schema):
 
 
 # Variables that the pods can do without: codes are in files, nobody opens a session with a slave's own port, and what a collector of
-# traces wants to see comes from a Secret of the user's, by extraEnv.
+# traces wants to see, and forward proxies with their passwords, come from a Secret of the user's, by extraEnv.
 HEADERS = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"}
-LEFT_OUT = {"proxy": {"SLAVE_CODES", *HEADERS}, "slave": {"SESSION_KEY", *HEADERS}}
+FORWARD = {"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"}
+LEFT_OUT = {
+    "proxy": {"SLAVE_CODES", *FORWARD, *HEADERS},
+    "slave": {"SESSION_KEY", "PROXY_TUNNEL_URL", *FORWARD, *HEADERS},
+}
 
 # Credentials of tools: they come from the Secrets that `credentials` lists.
 HANDED_ON = {"GITLAB_TOKEN", "GITHUB_TOKEN", "LLM_API_KEY", "OPENROUTER_API_KEY"}

@@ -24,14 +24,19 @@ from load import Client, go_on
 # What may have nothing to show, or never move, here: with the reason. Each is seen elsewhere.
 MAY_BE_EMPTY = {
     "Links and slaves: Malformed answers and facts (A)": "needs a slave that forges answers (tests/relay/bad_answers.rs)",
+    "Backends: Processes of sessions and clients (A)": "needs an entry with sessions (tests/relay/own_processes.rs)",
+    "Backends: Ends of these processes (A)": "needs an entry with sessions (tests/relay/own_processes.rs)",
 }
 MAY_BE_MISSING = {
+    "mcp_relay_slave_backend_children": "needs an entry with sessions (tests/relay/own_processes.rs)",
+    "mcp_relay_slave_backend_children_ended_total": "needs an entry with sessions (tests/relay/own_processes.rs)",
     "mcp_relay_link_bad_answers_total": "needs a slave that forges answers (tests/relay/bad_answers.rs)",
     "mcp_relay_tls_certificate_expires_seconds": "there is no TLS here (tests/relay/tls.rs)",
 }
 MAY_STAY_ZERO = {
     "mcp_relay_calls_moved_total": "needs a link that breaks with a call half sent (tests/relay/link_loss.rs)",
     "mcp_relay_sticky_misses_total": "needs a client's own slave to be full at the right moment (tests/relay/balance)",
+    "mcp_relay_policy_denied_total": "the fleet has no policy (tests/relay/policy)",
     "mcp_relay_tool_conflicts": "both slaves offer the same",
     "mcp_relay_tools_renamed": "both slaves offer the same",
     "mcp_relay_tools_refused": "both slaves offer the same",

@@ -84,10 +84,23 @@ impl Client {
         Self { version: LEGACY.into(), ..Self::modern(address) }
     }
 
+    /// A client of version 2025-11-25 with these capabilities that has initialized.
+    pub async fn legacy_able(address: SocketAddr, capabilities: Value) -> Self {
+        let mut client = Self::uninitialized(address);
+        client.initialize_with(capabilities).await;
+        client
+    }
+
     /// Sends `initialize` and `notifications/initialized`; keeps the session id.
     pub async fn initialize(&mut self) -> Answer {
-        let params =
-            json!({ "protocolVersion": self.version, "capabilities": {}, "clientInfo": client_info() });
+        self.initialize_with(json!({})).await
+    }
+
+    /// As [`Self::initialize`], with these capabilities.
+    pub async fn initialize_with(&mut self, capabilities: Value) -> Answer {
+        let params = json!({
+            "protocolVersion": self.version, "capabilities": capabilities, "clientInfo": client_info()
+        });
         let mut pending = self.start(McpRequest::new(0, "initialize", params)).await;
         let answer = pending.finish().await;
         assert_eq!(answer.status, 200, "initialize: {:?}", answer.messages);
@@ -103,6 +116,12 @@ impl Client {
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The same client with another version.
+    #[must_use]
+    pub fn speaking(self, version: &str) -> Self {
+        Self { version: version.to_owned(), ..self }
     }
 
     /// The same client, session included, at another replica.
@@ -242,7 +261,8 @@ pub struct Pending {
 }
 
 impl Pending {
-    fn new(exchange: Exchange) -> Self {
+    /// Reads the answer of an exchange that was begun.
+    pub fn new(exchange: Exchange) -> Self {
         Self { exchange, parser: Parser::default(), done: false }
     }
 

@@ -10,6 +10,10 @@ use crate::config::{BindScope, EdgeConfig};
 enum Admission {
     /// Holders of the endpoint's own keys.
     OwnKeys,
+    /// Holders of issuers' tokens.
+    Tokens,
+    /// Holders of keys or tokens.
+    KeysAndTokens,
     /// Holders of clients' keys, for operators' endpoints.
     ClientKeys,
     /// Loopback and private addresses.
@@ -22,6 +26,8 @@ impl Admission {
     fn label(self) -> &'static str {
         match self {
             Self::OwnKeys => "own keys",
+            Self::Tokens => "tokens of issuers",
+            Self::KeysAndTokens => "own keys, tokens of issuers",
             Self::ClientKeys => "client keys",
             Self::Local => "local addresses",
             Self::Everyone => "everyone",
@@ -31,8 +37,8 @@ impl Admission {
 
 fn on_or_off(admission: Admission) -> &'static str {
     match admission {
-        Admission::OwnKeys | Admission::ClientKeys => "on",
-        Admission::Local | Admission::Everyone => "off",
+        Admission::OwnKeys | Admission::KeysAndTokens | Admission::ClientKeys => "on",
+        Admission::Tokens | Admission::Local | Admission::Everyone => "off",
     }
 }
 
@@ -54,7 +60,12 @@ impl AccessReport {
         };
         let (client_keys, ops_keys) = (config.keys.is_required(), config.ops_keys.is_required());
         Self {
-            clients: if client_keys { Admission::OwnKeys } else { unkeyed },
+            clients: match (client_keys, config.tokens.is_some() || config.authority.is_some()) {
+                (true, true) => Admission::KeysAndTokens,
+                (true, false) => Admission::OwnKeys,
+                (false, true) => Admission::Tokens,
+                (false, false) => unkeyed,
+            },
             operators: match (ops_keys, client_keys) {
                 (true, _) => Admission::OwnKeys,
                 (false, true) => Admission::ClientKeys,
@@ -92,6 +103,9 @@ impl AccessReport {
     pub fn log(&self) {
         if let Some(warning) = self.warning() {
             tracing::warn!("{warning}");
+        }
+        if matches!(self.clients, Admission::Tokens | Admission::KeysAndTokens) {
+            tracing::info!("Clients are served with access tokens of issuers (AUTH_ISSUERS, OAUTH_BROKER)");
         }
         if self.operators == Admission::ClientKeys {
             tracing::info!("Operators' endpoints take clients' keys, as OPS_KEYS is not set");

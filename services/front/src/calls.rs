@@ -8,18 +8,22 @@ use std::time::Instant;
 
 pub use axum::http::HeaderMap;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, stream};
+use policy::Requester;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::catalog::{ListHints, ListKind};
 use protocol::mcp::entry_array::EntryArray;
+use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::subscription::ListenEvent;
 use runtime::keys::Key;
 use tokio::sync::watch;
 
 use crate::introduction::Introduction;
-use crate::principal::Principal;
+use crate::listing_access::ListingAccess;
+use crate::principal::{Credential, Principal};
 
 /// Whether a list has everything that it will have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +55,10 @@ pub struct Listing {
     pub introduction: Introduction,
     /// Whether more is expected.
     pub completeness: Completeness,
+    /// Who may see what of it; `None`: everybody may see all.
+    pub access: Option<Arc<ListingAccess>>,
+    /// It is one client's view, which no other client may be given.
+    pub is_personal: bool,
 }
 
 impl Listing {
@@ -61,9 +69,14 @@ impl Listing {
 
     /// Replaces the listing before, and returns whether clients with an open stream are to be told.
     pub fn replace(before: &mut Arc<Self>, now: Self) -> bool {
-        let changed = !before.changed_kinds(&now).is_empty();
+        let changed = !before.changed_kinds(&now).is_empty() || before.access != now.access;
         *before = Arc::new(now);
         changed
+    }
+
+    /// Returns what a client may see of it.
+    pub(crate) fn view(self: &Arc<Self>, client: &Requester<'_>) -> Arc<Self> {
+        self.access.as_ref().map_or_else(|| Arc::clone(self), |access| access.view(self, client))
     }
 
     /// Returns the lists whose entries are others in `now`.
@@ -96,10 +109,10 @@ impl Listing {
 /// Origin of a call, for routing rules and limits. Never logged.
 #[derive(Clone, Copy)]
 pub struct CallContext<'a> {
-    /// Identity that the client's key stands for.
+    /// Identity that the client's credential stands for.
     pub principal: Principal,
-    /// The client's key, where one was presented.
-    pub key: Option<&'a Key>,
+    /// What the client presented.
+    pub credential: &'a Credential,
     /// Headers of the HTTP request, unaltered.
     pub headers: &'a HeaderMap,
     /// Address of the client, where it is known.
@@ -107,6 +120,11 @@ pub struct CallContext<'a> {
 }
 
 impl CallContext<'_> {
+    /// Returns the client's key, where one was presented.
+    pub fn key(&self) -> Option<&Key> {
+        self.credential.key.as_deref()
+    }
+
     /// Returns a text that stands for the client: its key, else the session (the key of call headers), else the address; `None` for
     /// a client of which none is known. Not for other processes, which could guess keys by it.
     pub fn client(&self, session: Option<&str>) -> Option<String> {
@@ -117,9 +135,14 @@ impl CallContext<'_> {
         session.map(|session| format!("session {session}")).or_else(address)
     }
 
+    /// Returns the client as rules of the policy see it.
+    pub fn requester(&self) -> Requester<'_> {
+        self.credential.requester()
+    }
+
     /// Returns the context of a call that did not come over HTTP: no identity, no address.
     pub fn anonymous(headers: &HeaderMap) -> CallContext<'_> {
-        CallContext { principal: Principal::ANYONE, key: None, headers, peer: None }
+        CallContext { principal: Principal::ANYONE, credential: &Credential::ANONYMOUS, headers, peer: None }
     }
 }
 
@@ -160,6 +183,15 @@ pub trait Calls: Send + Sync + 'static {
     fn updates(&self, _header: CallHeader, _message: Bytes, _context: CallContext<'_>) -> Updates {
         Box::pin(stream::empty())
     }
+
+    /// Hands a sealed message to the replica that has the stream of this session (the key of call headers), where it arrives as
+    /// [`ListenEvent::Posted`] of the updates with the purpose [`Inbox`](protocol::link::header::Purpose::Inbox).
+    ///
+    /// # Errors
+    /// [`Failure::SessionNotFound`]: no replica that can be reached has it.
+    fn post(&self, _session: &str, _message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(std::future::ready(Err(Failure::SessionNotFound)))
+    }
 }
 
 impl<C: Calls> Calls for Arc<C> {
@@ -187,6 +219,10 @@ impl<C: Calls> Calls for Arc<C> {
 
     fn updates(&self, header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
         (**self).updates(header, message, context)
+    }
+
+    fn post(&self, session: &str, message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
+        (**self).post(session, message)
     }
 }
 

@@ -1,13 +1,17 @@
 //! What an edge is told by whoever runs it: plain data. Must not read the environment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderName;
-
+use policy::PolicyStore;
 use runtime::config::{AllowedHosts, AllowedOrigins, AnonymousAccess, ClientLimits};
 use runtime::keys::KeyStore;
 use runtime::secret::SessionKeys;
+use runtime::tokens::TokenVerifier;
 use runtime::trusted::TrustedProxies;
+
+use crate::authority::Authority;
 
 /// Who can reach the address that the server listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +40,12 @@ pub struct EdgeConfig {
     pub role: String,
     /// Accepted keys of clients (`AUTH_BEARER_KEYS` and its file).
     pub keys: KeyStore,
+    /// Accepted tokens of clients (`AUTH_ISSUERS`); `None`: none.
+    pub tokens: Option<TokenVerifier>,
     /// Accepted keys of operators (`OPS_KEYS` and its file); where none are required, those of clients.
     pub ops_keys: KeyStore,
+    /// The authorization server beside the edge (`OAUTH_BROKER`), whose tokens let clients in.
+    pub authority: Option<Arc<dyn Authority>>,
     /// Who may ask where no keys are required (`ALLOW_ANONYMOUS`).
     pub anonymous: AnonymousAccess,
     /// Which hosts requests may name (`ALLOWED_HOSTS`, `PUBLIC_URL`).
@@ -69,13 +77,32 @@ pub struct EdgeConfig {
     pub request_timeout: Duration,
     /// The longest time that a call may take (`REQUEST_TIMEOUT_TOTAL`): passed on in call headers.
     pub request_timeout_total: Duration,
+    /// Which operators may read what (`POLICY`); `None`: all who are let in may read all.
+    pub policy: Option<PolicyStore>,
 }
 
 impl EdgeConfig {
+    /// Whether clients have to prove who they are, by a key or a token.
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.keys.is_required() || self.tokens.is_some() || self.authority.is_some()
+    }
+
     /// The same, behind these proxies.
     #[must_use]
     pub fn behind(self, trusted: TrustedProxies) -> Self {
         Self { trusted, ..self }
+    }
+
+    /// The same, with roles of operators by this policy.
+    #[must_use]
+    pub fn under(self, policy: Option<PolicyStore>) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The same, with an authorization server beside it.
+    #[must_use]
+    pub fn with_authority(self, authority: Option<Arc<dyn Authority>>) -> Self {
+        Self { authority, ..self }
     }
 
     /// The documented defaults: no keys, local addresses and loopback origins only, 16 MiB, one day, 5 s, 15 s, 300 s, 3600 s.
@@ -85,7 +112,9 @@ impl EdgeConfig {
             version: version.to_owned(),
             role: "server".to_owned(),
             keys: KeyStore::default(),
+            tokens: None,
             ops_keys: KeyStore::default(),
+            authority: None,
             anonymous: AnonymousAccess::Local,
             hosts: AllowedHosts::default(),
             key_header: None,
@@ -101,6 +130,7 @@ impl EdgeConfig {
             sse_after: Duration::from_secs(2),
             request_timeout: Duration::from_mins(5),
             request_timeout_total: Duration::from_hours(1),
+            policy: None,
         }
     }
 }

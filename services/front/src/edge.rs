@@ -16,6 +16,7 @@ use crate::calls::{Calls, Listing};
 use crate::config::{BindScope, EdgeConfig};
 use crate::listeners::Listeners;
 use crate::metrics::{EdgeMeter, set_listening_streams};
+use crate::open_streams::OpenStreams;
 use crate::revoked::RevokedSessions;
 use crate::session::{MAX_CLOCK_SKEW, Sealer, Session};
 use crate::session_cache::SessionCache;
@@ -39,6 +40,8 @@ pub struct Edge<C> {
     pub(crate) list_ttl_ms: u64,
     /// GET streams of sessions.
     pub(crate) listeners: Arc<Listeners>,
+    /// Streams of the transport of 2024-11-05.
+    pub(crate) open_streams: Arc<OpenStreams>,
     /// Levels of log messages that sessions asked for at this replica.
     pub(crate) log_levels: Mutex<SessionLevels>,
     closing: watch::Sender<bool>,
@@ -62,6 +65,7 @@ impl<C: Calls> Edge<C> {
             sessions: SessionCache::default(),
             meter: EdgeMeter::default(),
             listeners: Arc::default(),
+            open_streams: Arc::default(),
             log_levels: Mutex::default(),
             closing: watch::Sender::new(false),
             listening_streams: Arc::default(),
@@ -120,6 +124,14 @@ impl<C: Calls> Edge<C> {
             self.listeners.end(&id);
             self.log_levels.lock().remove(key);
         }
+    }
+
+    /// Ends a session: its token is refused, its streams end, and what is kept for it is released.
+    pub(crate) fn end_session(&self, session: &Session) {
+        self.revoked.insert(session, unix_now());
+        self.listeners.end(&session.id);
+        self.log_levels.lock().remove(&session.key());
+        self.calls.end_session(&session.key());
     }
 
     /// Whether [`Self::close`] was called: new requests are refused.

@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod audit;
+mod authorities;
 mod batch;
 mod call_response;
 mod cancelled;
@@ -16,6 +17,7 @@ mod header_value;
 pub(crate) mod health;
 mod listen;
 mod message;
+mod metadata;
 pub(crate) mod path;
 mod post;
 pub(crate) mod request_body;
@@ -27,4 +29,5 @@ mod revocation;
 pub(crate) mod service;
 mod session_end;
 mod skip;
+mod sse_transport;
 mod subscription;

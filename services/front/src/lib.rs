@@ -5,6 +5,7 @@
 //! single messages without HTTP, for a link of the plain dialect. Must not know links, slaves or backends.
 
 mod access;
+mod authority;
 pub mod calls;
 mod client;
 mod config;
@@ -14,8 +15,10 @@ mod introduction;
 mod jsonrpc;
 mod list_changes;
 mod listeners;
+mod listing_access;
 mod method;
 pub mod metrics;
+mod open_streams;
 mod outcome;
 mod plain;
 mod principal;
@@ -29,6 +32,7 @@ pub mod trace;
 mod usage;
 
 pub use access::AccessReport;
+pub use authority::{Answering, Authority, Issued, TokenEnd};
 pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;
 pub use http::response_body::ResponseBody;
@@ -36,5 +40,6 @@ pub use http::response_stream::BodyAborted;
 pub use http::service::{McpService, PATHS, router};
 pub use introduction::Introduction;
 pub use jsonrpc::Segments;
+pub use listing_access::{EntryRules, ListingAccess, ServerAccess};
 pub use outcome::CallOutcome;
-pub use principal::Principal;
+pub use principal::{AccessToken, Credential, Principal};

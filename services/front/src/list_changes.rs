@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy::Requester;
 use protocol::mcp::catalog::ListKind;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -30,13 +31,15 @@ pub(crate) struct ListChanges {
     /// When a change that was seen is told.
     due: Option<Instant>,
     opened: Arc<Listing>,
+    /// Whose view of the lists is looked at.
+    viewer: Requester<'static>,
 }
 
 impl ListChanges {
-    /// Returns the changes from now on.
-    pub(crate) fn new(mut listing: watch::Receiver<Arc<Listing>>) -> Self {
-        let opened = Arc::clone(&listing.borrow_and_update());
-        Self { listing, due: None, opened }
+    /// Returns the changes of a client's view from now on.
+    pub(crate) fn new(mut listing: watch::Receiver<Arc<Listing>>, viewer: Requester<'static>) -> Self {
+        let opened = listing.borrow_and_update().view(&viewer);
+        Self { listing, due: None, opened, viewer }
     }
 
     /// Returns the listing from which changes are counted.
@@ -49,7 +52,8 @@ impl ListChanges {
         self.opened = opened;
     }
 
-    /// Waits for a change and a time in which others may come along; `None`: there will be none. Cancel-safe.
+    /// Waits for a change, which need not be one of the client's view, and a time in which others may come along; `None`: there will be
+    /// none. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Arc<Listing>> {
         if self.due.is_none() {
             self.listing.changed().await.ok()?;
@@ -59,6 +63,6 @@ impl ListChanges {
             sleep_until(due).await;
         }
         self.due = None;
-        Some(Arc::clone(&self.listing.borrow_and_update()))
+        Some(self.listing.borrow_and_update().view(&self.viewer))
     }
 }

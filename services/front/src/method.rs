@@ -21,7 +21,7 @@ use protocol::mcp::request_state::RequestState;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::calls::{CallContext, Calls};
+use crate::calls::{CallContext, Calls, Listing};
 use crate::edge::{Edge, cache_scope, server_info};
 use crate::introduction::Introduction;
 use crate::jsonrpc::{Member, Segments, open_response, response};
@@ -91,13 +91,13 @@ impl<C: Calls> Edge<C> {
             return self.begin_call(request, subject, caller, context).map(Answer::Call);
         }
         if let Some(kind) = ListKind::ALL.into_iter().find(|kind| kind.method() == request.method) {
-            return self.list(request, kind, era).map(Answer::Response);
+            return self.list(request, kind, era, &context).map(Answer::Response);
         }
         match request.method {
-            "initialize" => Ok(self.initialize(request)),
+            "initialize" => Ok(self.initialize(request, &context)),
             "logging/setLevel" => self.set_log_level(request, caller.session.as_deref()),
             "ping" => Ok(Answer::Response(empty_result(request.id))),
-            "server/discover" => Ok(Answer::Response(self.discover(request))),
+            "server/discover" => Ok(Answer::Response(self.discover(request, &context))),
             method => Err(not_found(method)),
         }
     }
@@ -191,9 +191,21 @@ impl<C: Calls> Edge<C> {
         self.calls.call(header, message.clone(), context)
     }
 
-    /// Answers a list method with one page.
-    fn list(&self, request: &Request<'_>, kind: ListKind, era: Era) -> Result<Segments, Failure> {
+    /// Returns what a client may see of the current lists.
+    fn view(&self, context: &CallContext<'_>) -> Arc<Listing> {
         let listing = self.listing.borrow().clone();
+        listing.view(&context.requester())
+    }
+
+    /// Answers a list method with one page.
+    fn list(
+        &self,
+        request: &Request<'_>,
+        kind: ListKind,
+        era: Era,
+        context: &CallContext<'_>,
+    ) -> Result<Segments, Failure> {
+        let listing = self.view(context);
         let list = listing.list(kind);
         let cursor = request.params.cursor.as_ref().map(Text::as_str);
         let page = list.entries.page(cursor, MAX_PAGE);
@@ -209,7 +221,8 @@ impl<C: Calls> Edge<C> {
         if era == Era::Modern {
             let ttl = listing.ttl_ms(kind, self.list_ttl_ms, Instant::now());
             // A shared cache must not serve lists to clients without a key where keys are required.
-            let scope = cache_scope(list.hints.private || self.config.keys.is_required());
+            let scope =
+                cache_scope(list.hints.private || listing.is_personal || self.config.keys.is_required());
             let _ = write!(tail, r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{}"#, self.list_meta);
         }
         tail.push_str("}}");
@@ -217,10 +230,10 @@ impl<C: Calls> Edge<C> {
     }
 
     /// Answers `server/discover` (2026-07-28, "Discovery").
-    fn discover(&self, request: &Request<'_>) -> Segments {
-        let listing = self.listing.borrow().clone();
+    fn discover(&self, request: &Request<'_>, context: &CallContext<'_>) -> Segments {
+        let listing = self.view(context);
         let ttl = if listing.is_settled(Instant::now()) { self.list_ttl_ms } else { 0 };
-        let scope = cache_scope(self.config.keys.is_required());
+        let scope = cache_scope(listing.is_personal || self.config.keys.is_required());
         let introduction = &listing.introduction;
         let instructions = instructions(introduction);
         let result = format!(
@@ -232,7 +245,7 @@ impl<C: Calls> Edge<C> {
         response(request.id.as_bytes(), Member::Result, result.into())
     }
 
-    fn initialize(&self, request: &Request<'_>) -> Answer<C::Stream> {
+    fn initialize(&self, request: &Request<'_>, context: &CallContext<'_>) -> Answer<C::Stream> {
         // 2025-11-25, Lifecycle, "Version Negotiation": the requested version, else the newest with a handshake. A client of the
         // existing server that asks for none gets that server's.
         let version = request.params.protocol_version.as_ref().map_or(EXISTING_VERSION, |requested| {
@@ -240,7 +253,7 @@ impl<C: Calls> Edge<C> {
                 .filter(|version| version.era() == Era::Legacy)
                 .unwrap_or(Version::NEWEST_LEGACY)
         });
-        let listing = self.listing.borrow().clone();
+        let listing = self.view(context);
         let introduction = &listing.introduction;
         let result = format!(
             r#"{{"protocolVersion":"{}","capabilities":{},"serverInfo":{}{}}}"#,

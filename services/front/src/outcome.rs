@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use protocol::link::call::ResponseEvent;
-use protocol::mcp::failure;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::{self, Failure};
 
 /// How an MCP operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,14 +20,19 @@ pub enum CallOutcome {
 }
 
 impl CallOutcome {
-    /// Returns the outcome that the last event of a response stands for.
-    pub fn from_event(event: &ResponseEvent) -> Self {
+    /// Returns the outcome that the last event of a response to a client of this era stands for.
+    pub fn from_event(event: &ResponseEvent, era: Era) -> Self {
         match event {
             ResponseEvent::End { error: true, payload, .. } => Self::from_error_object(payload),
             ResponseEvent::End { tool_error: true, .. } => Self::ToolError,
             ResponseEvent::End { .. } | ResponseEvent::Event { .. } => Self::Success,
-            ResponseEvent::Failed(failure) => Self::Code(failure.spec().code.into()),
+            ResponseEvent::Failed(failure) => Self::of_failure(failure, era),
         }
+    }
+
+    /// Returns the outcome of a failure as a client of this era is told of it.
+    pub fn of_failure(failure: &Failure, era: Era) -> Self {
+        Self::Code(failure.spec().code_for(era).into())
     }
 
     /// Returns the outcome of a JSON-RPC error object, given as JSON.
@@ -56,6 +62,16 @@ fn bounded_code(code: i64) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_counts_by_the_code_that_its_client_sees() {
+        for failure in [Failure::NoSlave, Failure::Cancelled, Failure::Internal] {
+            for era in [Era::Legacy, Era::Modern] {
+                let told = CallOutcome::from_error_object(failure.error_object(era).as_bytes());
+                assert_eq!(CallOutcome::from_event(&ResponseEvent::Failed(failure.clone()), era), told);
+            }
+        }
+    }
 
     #[test]
     fn error_labels_follow_the_conventions_and_are_bounded() {

@@ -1,11 +1,15 @@
 //! The identity of a caller. Must not know where a key stands in a request.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
+use policy::Requester;
+use protocol::link::identity::Identity;
 use runtime::keys::Key;
+use sha2::{Digest, Sha256};
 
-/// A caller by proof: a digest of the name of the presented key, of the key itself where it has no name, or
+/// A caller by proof: a digest of issuer and subject of a token, of the name of the presented key, of the key itself where it has no name, or
 /// [`Self::ANYONE`] where no key was presented.
 ///
 /// Session ids are bound to the principal: a stolen token is of no use to the holder of another key, and a key that
@@ -21,6 +25,17 @@ impl Principal {
     /// The holder of a key.
     pub fn of(key: &Key) -> Self {
         Self(key.identity())
+    }
+
+    /// The holder of a token: its issuer and subject.
+    pub fn of_identity(identity: &Identity) -> Self {
+        let issuer = identity.issuer.as_deref().unwrap_or_default();
+        let digest = Sha256::new()
+            .chain_update(b"mcp-relay identity 1\0token:")
+            .chain_update((issuer.len() as u64).to_be_bytes())
+            .chain_update(issuer.as_bytes())
+            .chain_update(identity.subject.as_bytes());
+        Self(digest.finalize().into())
     }
 
     /// The digest in hexadecimal digits.
@@ -43,25 +58,89 @@ impl fmt::Debug for Principal {
     }
 }
 
+/// Access token that was found valid.
+#[derive(Debug)]
+pub struct AccessToken {
+    /// Who its bearer is.
+    pub identity: Identity,
+    /// What its bearer may do, as its issuer says.
+    pub scopes: Vec<String>,
+    /// Seconds since 1970 from which on it is not valid.
+    pub expires: u64,
+}
+
+impl From<&runtime::tokens::AccessToken> for AccessToken {
+    fn from(token: &runtime::tokens::AccessToken) -> Self {
+        let holder = token.identity();
+        let identity = Identity {
+            issuer: Some(holder.issuer.clone()),
+            subject: holder.subject.clone(),
+            name: holder.name.clone(),
+            groups: holder.groups.clone(),
+        };
+        Self { identity, scopes: holder.scopes.clone(), expires: token.end().unwrap_or(u64::MAX) }
+    }
+}
+
 /// The sender of a request that was let in.
-#[derive(Clone, Debug)]
-pub(crate) struct Credential {
+#[derive(Clone, Debug, Default)]
+pub struct Credential {
     /// The key that was presented; `None` where none is asked for.
-    pub(crate) key: Option<Arc<Key>>,
+    pub key: Option<Arc<Key>>,
+    /// The access token that was presented.
+    pub token: Option<Arc<AccessToken>>,
 }
 
 impl Credential {
-    /// A sender of whom no key was asked.
-    pub(crate) const ANONYMOUS: Self = Self { key: None };
+    /// A sender of whom no credential was asked.
+    pub const ANONYMOUS: Self = Self { key: None, token: None };
 
     /// Returns the id of the key for the audit stream; `None` where no key was asked for.
-    pub(crate) fn key_id(&self) -> Option<String> {
+    pub fn key_id(&self) -> Option<String> {
         self.key.as_deref().map(Key::id)
     }
 
+    /// Returns the sender as rules of the policy see it.
+    pub fn requester(&self) -> Requester<'_> {
+        let key = self.key.as_deref();
+        let id = |key: &Key| Cow::Owned(key.id());
+        let mut requester = Requester {
+            key: key.map(|key| key.name().map_or_else(|| id(key), Cow::Borrowed)),
+            groups: key.map(Key::groups).unwrap_or_default().into(),
+            ..Requester::default()
+        };
+        if let Some(token) = self.token.as_deref() {
+            let Identity { issuer, subject, groups, .. } = &token.identity;
+            requester.issuer = issuer.as_deref().map(Cow::Borrowed);
+            requester.subject = Some(Cow::Borrowed(subject));
+            requester.groups = groups.as_slice().into();
+            requester.scopes = token.scopes.as_slice().into();
+        }
+        requester
+    }
+
     /// Returns the identity that sessions and calls belong to.
-    pub(crate) fn principal(&self) -> Principal {
-        self.key.as_deref().map_or(Principal::ANYONE, Principal::of)
+    pub fn principal(&self) -> Principal {
+        match (&self.token, &self.key) {
+            (Some(token), _) => Principal::of_identity(&token.identity),
+            (None, Some(key)) => Principal::of(key),
+            (None, None) => Principal::ANYONE,
+        }
+    }
+
+    /// Returns who the sender is. `None`: nobody proved it, or the key has no name.
+    pub fn identity(&self) -> Option<Box<Identity>> {
+        if let Some(token) = &self.token {
+            return Some(Box::new(token.identity.clone()));
+        }
+        let key = self.key.as_deref()?;
+        let (subject, groups) = (key.name()?.to_owned(), key.groups().to_vec());
+        Some(Box::new(Identity { issuer: None, subject, name: None, groups }))
+    }
+
+    /// Returns what the sender's token lets it do; empty for keys.
+    pub fn scopes(&self) -> &[String] {
+        self.token.as_deref().map_or(&[], |token| &token.scopes)
     }
 }
 
@@ -77,8 +156,35 @@ mod tests {
         assert_ne!(Principal::of(&Key::of("hush1")), Principal::of(&Key::of("hush2")));
         assert_ne!(Principal::of(&Key::of("hush1")), named("hush1", "ci"));
         assert_eq!(format!("{:?}", named("hush1", "ci")), "Principal([redacted])");
-        let credential = Credential { key: Some(Arc::new(Key::of("hush1"))) };
+        let credential = Credential { key: Some(Arc::new(Key::of("hush1"))), token: None };
         assert!(!format!("{credential:?}").contains("hush"));
         assert_eq!(Credential::ANONYMOUS.principal(), Principal::ANYONE);
+    }
+
+    #[test]
+    fn issuer_and_subject_of_a_token_are_the_principal_whatever_name_and_groups_say() {
+        let identity = |issuer: &str, subject: &str| Identity {
+            issuer: Some(issuer.to_owned()),
+            subject: subject.to_owned(),
+            ..Identity::default()
+        };
+        let of = |identity: &Identity| Principal::of_identity(identity);
+        let ada = identity("https://id", "ada");
+        let renamed = Identity { name: Some("A".into()), groups: vec!["g".into()], ..ada.clone() };
+        assert_eq!(of(&ada), of(&renamed));
+        assert_ne!(of(&ada), of(&identity("https://id", "bob")));
+        assert_ne!(of(&ada), of(&identity("https://idada", "")));
+        assert_ne!(of(&identity("", "ci")), Principal::of(&Key::of("k").named("ci")));
+        let token = AccessToken { identity: ada.clone(), scopes: vec!["s".into()], expires: 0 };
+        let credential = Credential { key: None, token: Some(Arc::new(token)) };
+        assert_eq!((credential.principal(), credential.scopes()), (of(&ada), &["s".to_owned()][..]));
+    }
+
+    #[test]
+    fn a_key_with_a_name_is_an_identity_and_one_without_is_none() {
+        let of = |key: Key| Credential { key: Some(Arc::new(key)), token: None }.identity();
+        assert_eq!(of(Key::of("hush")), None);
+        let named = of(Key::of("hush").named("ci").grouped(vec!["dev".into()])).unwrap();
+        assert_eq!((named.subject.as_str(), &named.groups[..]), ("ci", &["dev".to_owned()][..]));
     }
 }

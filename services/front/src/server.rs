@@ -13,22 +13,25 @@ mod page_request;
 mod parting;
 mod port;
 mod progress;
+mod raw_head;
 mod request_body;
 mod request_router;
 mod serve;
 mod stream;
+mod upgrade;
 mod watched;
 
 use std::net::SocketAddr;
 
 use axum::http::HeaderName;
-use runtime::config::CommonConfig;
+use runtime::config::{CommonConfig, IssuersConfig};
 
 use crate::config::{BindScope, EdgeConfig};
 pub use follow::{AccessFile, follow_access};
 pub use ops_port::OpsPort;
 pub use port::Port;
 pub use serve::serve;
+pub use upgrade::{AfterUpgrade, Upgrade, UpgradeAnswer, Upgrades};
 
 impl EdgeConfig {
     /// Returns the edge's settings as every mode configures them. `role` is what this process is, say `proxy`.
@@ -36,6 +39,7 @@ impl EdgeConfig {
         let mut config = Self::new("mcp-relay", env!("CARGO_PKG_VERSION"), common.session.keys.clone());
         role.clone_into(&mut config.role);
         config.keys = common.access.clients.store();
+        config.tokens = common.access.issuers.as_ref().map(IssuersConfig::verifier);
         config.ops_keys = common.access.operators.store();
         config.anonymous = common.access.anonymous;
         config.hosts = common.access.hosts.clone();

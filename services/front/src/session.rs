@@ -178,9 +178,16 @@ impl Sealer {
         principal: &Principal,
         session: &[u8; ID_LEN],
     ) -> Option<Vec<u8>> {
-        if text.len() > MAX_TOKEN_CHARS {
-            return None;
-        }
+        if text.len() > MAX_TOKEN_CHARS { None } else { self.unseal_long(text, principal, session) }
+    }
+
+    /// Returns what [`Self::seal`] sealed for this session of this client, of any length.
+    pub(crate) fn unseal_long(
+        &self,
+        text: &[u8],
+        principal: &Principal,
+        session: &[u8; ID_LEN],
+    ) -> Option<Vec<u8>> {
         let token = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (nonce, rest) = token.split_at_checked(NONCE_LEN)?;
         let (sealed, tag) = rest.split_at_checked(rest.len().checked_sub(TAG_LEN)?)?;

@@ -79,6 +79,16 @@ where
     }
 }
 
+/// Returns the WebSocket of a stream on which an HTTP server has read a request and written what [`crate::upgrade_response`]
+/// returned for it. `buffered` is what the server has read behind the request; `max_message` is the longest message that is read,
+/// in bytes.
+pub fn upgraded<S>(stream: S, buffered: BytesMut, max_message: usize) -> Connection<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    Connection::with_buffered(stream, Role::Server, max_message, buffered)
+}
+
 async fn answer<S>(stream: &mut S, response: &Response) -> Result<(), OpeningFault>
 where
     S: AsyncWrite + Unpin,

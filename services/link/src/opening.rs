@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request, Response, Version};
+use tokio_tungstenite::tungstenite::http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Method, Request, Response, Version};
 
 /// Longest head of a request that is read, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -107,6 +108,31 @@ fn parse(bytes: &[u8]) -> Result<Option<Opening>, OpeningFault> {
     accept(&parsed).map(Some)
 }
 
+/// Returns the response that accepts a request for a WebSocket which an HTTP server has read.
+///
+/// # Errors
+/// It is a request for something else, or one that breaks RFC 6455.
+pub fn upgrade_response(request: &Request<()>) -> Result<Response<()>, OpeningFault> {
+    let header = |name: HeaderName| request.headers().get(name).map(HeaderValue::as_bytes);
+    let asks_for_websocket = header(UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
+        && request.method() == Method::GET;
+    if !asks_for_websocket {
+        let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+        return Err(OpeningFault::Plain { method, path });
+    }
+    if header(SEC_WEBSOCKET_VERSION) != Some(b"13") {
+        return Err(OpeningFault::Version);
+    }
+    respond(request)
+}
+
+fn respond(request: &Request<()>) -> Result<Response<()>, OpeningFault> {
+    create_response(request).map_err(|error| match error {
+        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => OpeningFault::Version,
+        other => OpeningFault::Invalid(other.to_string()),
+    })
+}
+
 fn accept(parsed: &httparse::Request<'_, '_>) -> Result<Opening, OpeningFault> {
     let invalid = |error: &dyn std::fmt::Display| OpeningFault::Invalid(error.to_string());
     let mut request = Request::new(());
@@ -118,10 +144,7 @@ fn accept(parsed: &httparse::Request<'_, '_>) -> Result<Opening, OpeningFault> {
         let value = HeaderValue::from_bytes(header.value).map_err(|error| invalid(&error))?;
         request.headers_mut().append(name, value);
     }
-    let response = create_response(&request).map_err(|error| match error {
-        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => OpeningFault::Version,
-        other => invalid(&other),
-    })?;
+    let response = respond(&request)?;
     Ok(Opening { request, response })
 }
 
@@ -133,6 +156,22 @@ mod tests {
 
     const GOOD: &str = "GET /any?x HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\
                         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    /// Returns the request as an HTTP server would read it, where it is one and nothing stands behind it.
+    fn whole(bytes: &[u8]) -> Option<Request<()>> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut parsed = httparse::Request::new(&mut headers);
+        let length = parsed.parse(bytes).ok().filter(|status| status.is_complete())?.unwrap();
+        if length < bytes.len() {
+            return None;
+        }
+        let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
+        let mut request = Request::builder().method(parsed.method?).uri(parsed.path?).version(version);
+        for header in parsed.headers.iter() {
+            request = request.header(header.name, header.value);
+        }
+        request.body(()).ok()
+    }
 
     /// Reads these bytes, which come in pieces of so many.
     async fn read(bytes: &[u8], piece: usize) -> Result<Opening, OpeningFault> {
@@ -157,6 +196,8 @@ mod tests {
             assert_eq!(opening.request.uri().path(), "/any");
             assert_eq!(opening.response.status(), 101);
             assert_eq!(opening.response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+            let same = upgrade_response(&opening.request).unwrap();
+            assert_eq!(same.headers(), opening.response.headers());
         }
     }
 
@@ -183,6 +224,10 @@ mod tests {
             (format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(101)).into_bytes(), "TooLong"),
         ] {
             let fault = read(&bytes, 4096).await.unwrap_err();
+            if let Some(request) = whole(&bytes) {
+                let same = upgrade_response(&request).unwrap_err();
+                assert_eq!(std::mem::discriminant(&same), std::mem::discriminant(&fault), "{same}");
+            }
             assert!(
                 format!("{fault:?}").starts_with(expected),
                 "{fault:?} of {}",

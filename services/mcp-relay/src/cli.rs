@@ -3,8 +3,10 @@
 mod call;
 mod digest;
 mod exec_backend;
+mod policy;
 mod routes;
 mod status;
+mod users;
 
 use std::path::PathBuf;
 
@@ -13,8 +15,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use call::Call;
 pub(crate) use digest::Digest;
 pub(crate) use exec_backend::ExecBackend;
+pub(crate) use policy::{ClientArgs, ExplainPolicy, PolicyArgs, PolicyCommand, PolicyOf, WhatArgs};
 pub(crate) use routes::{Explain, RoutesCommand};
 pub(crate) use status::StatusArgs;
+pub(crate) use users::{UsersCommand, UsersFileArg};
 
 use crate::reference;
 
@@ -86,6 +90,20 @@ pub(crate) enum Command {
         /// Subcommand to run.
         #[command(subcommand)]
         command: RoutesCommand,
+    },
+    /// Check the policy of who may use what, explain its decisions, and run its tests
+    #[command(long_about = policy::ABOUT, after_long_help = policy::HELP)]
+    Policy {
+        /// Subcommand to run.
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+    /// Add, change, remove and list the users of the OAuth broker
+    #[command(long_about = users::ABOUT, after_long_help = users::HELP)]
+    Users {
+        /// Subcommand to run.
+        #[command(subcommand)]
+        command: UsersCommand,
     },
     /// Show the status of a running proxy or slave: slaves, links, backends, calls
     #[command(long_about = status::ABOUT, after_long_help = status::HELP)]
@@ -237,11 +255,13 @@ mod tests {
             "slave",
             "doctor",
             "routes",
+            "policy",
             "status",
             "demo",
             "health",
             "call",
             "digest",
+            "users",
             "install",
             "exec-backend",
         ] {
@@ -252,6 +272,11 @@ mod tests {
         for sub in ["check", "explain", "key-id"] {
             let help = routes.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
             assert!(help.contains("Exit codes:") && help.contains("Example"), "routes {sub}:\n{help}");
+        }
+        let policy = root.find_subcommand_mut("policy").unwrap();
+        for sub in ["check", "explain", "test"] {
+            let help = policy.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
+            assert!(help.contains("Exit codes:") && help.contains("Example"), "policy {sub}:\n{help}");
         }
         let help =
             |sub: &str| Cli::command().find_subcommand_mut(sub).unwrap().render_long_help().to_string();

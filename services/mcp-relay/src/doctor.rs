@@ -4,11 +4,14 @@ mod access;
 mod backends;
 mod certificate;
 mod configuration;
+mod dialed;
+mod issuers;
 mod link;
 mod port;
 mod proxy;
 mod report;
 mod slave;
+mod ways;
 
 use ::slave::config::Role;
 use runtime::env::Snapshot;

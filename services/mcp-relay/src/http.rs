@@ -12,16 +12,15 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::header::{HOST, HeaderValue};
-use hyper::{Request, Response};
+use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use runtime::http_client::{ClientSettings, ConnectFault, Connector, Protocols};
 use runtime::io_fault::describe;
-use runtime::tls::{TlsError, TlsPeer, pinned};
+use runtime::outbound::Ways;
+use runtime::tls::{TlsError, pinned};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use tokio_rustls::TlsConnector;
 
 /// The address of a server, and how its certificate is verified.
 #[derive(Clone, Debug)]
@@ -32,6 +31,8 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     /// TLS configuration, where the server speaks TLS.
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// The forward proxies on the way. A server of this machine has none.
+    pub(crate) ways: Ways,
 }
 
 impl Target {
@@ -47,7 +48,7 @@ impl Target {
             "::" => "::1",
             other => other,
         };
-        Self { host: host.to_owned(), port, tls: None }
+        Self { host: host.to_owned(), port, tls: None, ways: Ways::default() }
     }
 }
 
@@ -76,25 +77,17 @@ pub(crate) struct Connection {
 
 /// Connects, with the TLS handshake where the server speaks TLS. Sends no request. Errors say what to do.
 pub(crate) async fn connect(target: &Target) -> anyhow::Result<Connection> {
-    let opening = async {
-        let stream = TcpStream::connect((target.host.as_str(), target.port));
-        let stream = stream.await.map_err(|error| unreachable(&error, target))?;
-        match &target.tls {
-            None => handshake(stream).await,
-            Some(config) => {
-                let name = ServerName::try_from(target.host.clone())
-                    .map_err(|_| anyhow!("{} is no host name that a certificate can have", target.host))?;
-                let encrypting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-                handshake(encrypting.await.map_err(|error| tls_failure(&error, target))?).await
-            }
-        }
+    let settings = ClientSettings {
+        tls: target.tls.clone(),
+        roots: "--ca-file (TLS_CERT for the server of this environment)",
+        protocols: Protocols::Http1,
+        ways: target.ways.clone(),
     };
-    match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
-        Ok(sender) => Ok(Connection { sender: sender?, host: target.to_string().parse()? }),
-        Err(_) => {
-            bail!("no connection within {} s: does a firewall drop the packets?", CONNECT_TIMEOUT.as_secs())
-        }
-    }
+    let scheme = if target.tls.is_some() { "https" } else { "http" };
+    let url: Uri = format!("{scheme}://{target}/").parse()?;
+    let stream = Connector::new(settings, CONNECT_TIMEOUT).connect(&url).await;
+    let sender = handshake(stream.map_err(|fault| no_connection(fault, target))?).await?;
+    Ok(Connection { sender, host: target.to_string().parse()? })
 }
 
 async fn handshake<S>(stream: S) -> anyhow::Result<SendRequest<Full<Bytes>>>
@@ -124,25 +117,22 @@ impl Connection {
     }
 }
 
-fn unreachable(error: &io::Error, target: &Target) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => anyhow!("nothing listens on {target}"),
-        _ if error.raw_os_error().is_none() => {
+/// Explains why there is no connection.
+fn no_connection(fault: ConnectFault, target: &Target) -> anyhow::Error {
+    match fault {
+        ConnectFault::Unreachable { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
+            anyhow!("nothing listens on {target}")
+        }
+        ConnectFault::Unreachable { source, .. } if source.raw_os_error().is_none() => {
             anyhow!("{} has no address: check the name, and this machine's name resolution", target.host)
         }
-        _ => anyhow!("{target} cannot be reached ({})", describe(error)),
+        ConnectFault::Unreachable { source, .. } => {
+            anyhow!("{target} cannot be reached ({})", describe(&source))
+        }
+        ConnectFault::Tls { failure, .. } => anyhow!("TLS failed: {failure}"),
+        ConnectFault::Name(host) => anyhow!("{host} is no host name that a certificate can have"),
+        fault => anyhow!(fault.to_string()),
     }
-}
-
-fn tls_failure(error: &io::Error, target: &Target) -> anyhow::Error {
-    let peer = TlsPeer::Server {
-        host: &target.host,
-        roots: "--ca-file (TLS_CERT for the server of this environment)",
-        identity: None,
-        plain: "http://",
-        protocol: "http/1.1",
-    };
-    anyhow!("TLS failed: {}", runtime::tls::explain(error, peer))
 }
 
 /// Explains why there is no response, without the HTTP library's words.

@@ -5,10 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, ensure};
-use runtime::config::{EVERY, ops_listener};
+use runtime::config::{EVERY, is_loopback_authority, ops_listener, ways_of};
 use runtime::env::{Problems, Reader, Snapshot, parse};
 use runtime::keys::KeysFile;
 use runtime::listen::ListenAddr;
+use runtime::outbound::Ways;
 use runtime::tls::ClientFiles;
 
 use crate::command_error::CommandError;
@@ -55,18 +56,30 @@ pub(crate) fn at_address(address: &ListenAddr, snapshot: &Snapshot) -> anyhow::R
 }
 
 /// Returns the server at a URL; `flag` is the option that gave it, `roots` the file of `--ca-file`.
-pub(crate) fn at_url(flag: &'static str, url: &str, roots: Option<&Path>) -> Result<Target, CommandError> {
+pub(crate) fn at_url(
+    flag: &'static str,
+    url: &str,
+    roots: Option<&Path>,
+    snapshot: &Snapshot,
+) -> Result<Target, CommandError> {
+    let ways = ways_of(snapshot)?;
     let config = |expected: String| CommandError::Config(expected);
     let url =
         parse::http_url(url).map_err(|expected| config(format!("{flag} {url:?}: expected {expected}")))?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let files = ClientFiles { roots: roots.map(Path::to_owned), identity: None };
+    let files = ClientFiles {
+        roots: roots.map(Path::to_owned),
+        extra_roots: ways.extra_roots().map(Path::to_owned),
+        identity: None,
+    };
     let tls = (url.scheme() == "https").then(|| files.load()).transpose();
     let tls = tls.map_err(|error| match roots {
         Some(file) => config(format!("--ca-file {}: {error}", file.display())),
         None => config(format!("{flag} {:?}: {error}", url.as_str())),
     })?;
-    Ok(Target { host, port: url.port_or_known_default().unwrap_or(80), tls })
+    // A forward proxy does not lead back to this machine.
+    let ways = if is_loopback_authority(url.host_str().unwrap_or_default()) { Ways::default() } else { ways };
+    Ok(Target { host, port: url.port_or_known_default().unwrap_or(80), tls, ways })
 }
 
 /// A key for operators' endpoints, and the variable that it comes from.

@@ -16,11 +16,13 @@ mod local_server;
 mod mcp;
 mod mode;
 mod output;
+mod policy;
 mod reference;
 mod routes;
 mod series;
 mod serve;
 mod status;
+mod users;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -103,6 +105,7 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
         }
         Some(Command::Routes { command }) => routes::run(command, snapshot).await.map(print),
+        Some(Command::Policy { command }) => policy::run(command, snapshot).map(print),
         Some(Command::Demo) => match demo::run().await {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => Err(error.context("the demo failed").into()),
@@ -119,6 +122,7 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
         Some(Command::ExecBackend(cli::ExecBackend { command })) => {
             Err(CommandError::Config(format!("exec-backend must be the first argument, before {command:?}")))
         }
+        Some(Command::Users { command }) => users::run(command, snapshot).map(print),
         Some(Command::Digest(args)) => digest::run(args, snapshot).await.map(print),
         Some(Command::Install { folder }) => install::into(&folder)
             .map(|path| print(format!("{}\n", path.display())))

@@ -1,36 +1,42 @@
 //! Every variable of the program as text: for `--help`, `--env-help` and docs/CONFIGURATION.md.
 
-use runtime::config::{AUDIT, EVERY, MODE, TRACES};
+use runtime::config::{AUDIT, EVERY, MODE, OUTBOUND, TRACES};
 use runtime::env::{Var, reference};
 
 /// All tables, in the order they are explained.
-pub(crate) const TABLES: [&[Var]; 8] = [
+pub(crate) const TABLES: [&[Var]; 9] = [
     MODE,
     EVERY,
+    OUTBOUND,
     proxy::config::VARIABLES,
     proxy::config::BALANCE_VARIABLES,
+    proxy::config::BROKER_VARIABLES,
     slave::config::VARIABLES,
     slave::config::PASSED_ON,
     AUDIT,
     TRACES,
 ];
 
-const TITLES: [&str; 8] = [
+const TITLES: [&str; 9] = [
     "Mode",
     "Every mode",
+    "Forward proxies (every mode)",
     "Proxy",
     "Proxy: queues and rate limits",
+    "Proxy: OAuth broker",
     "Slave",
     "Handed on to mr-pilot (slave and standalone server)",
     "Audit (every mode)",
     "Traces (every mode)",
 ];
 
-const INTROS: [&str; 8] = [
+const INTROS: [&str; 9] = [
     "Read only where no subcommand sets the mode (`mcp-relay proxy`, `mcp-relay slave`).",
     "Read by the proxy, by slaves and by the standalone server.",
+    "The way out of a network that lets nothing out by itself: the link of a slave, HTTP backends, the OTLP collector and the keys of token issuers go this way. See [OPERATIONS](OPERATIONS.md#the-way-out-through-forward-proxies).",
     "Read by the proxy.",
     "Read by the proxy. The sections `pools:` and `limits:` of the `ROUTES` file override them for some tools, clients and slaves.",
+    "Read by the proxy. See [ACCESS](ACCESS.md).",
     "Read by slaves. The standalone server reads them too, except those about the proxy.",
     "The tool `review_merge_request` runs `mr-pilot` with these variables and a small safe environment only.",
     "The audit stream: connections, refusals and calls. See [OPERATIONS](OPERATIONS.md#audit).",

@@ -68,7 +68,7 @@ impl Server {
             None => OperatorKey::of(snapshot),
         };
         if let Some(url) = &args.url {
-            let target = local_server::at_url("--url", url, args.ca_file.as_deref())?;
+            let target = local_server::at_url("--url", url, args.ca_file.as_deref(), snapshot)?;
             return Ok(Self { target, name: url.clone(), hint: "--url".into(), key });
         }
         let address = local_server::address("status", snapshot)?;

@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod frame;
 pub mod handshake;
 pub mod header;
+pub mod identity;
 pub mod ids;
 pub mod journal;
 pub mod limits;

@@ -1,6 +1,7 @@
 //! The proxy's environment, typed and checked. Must not know the parts that use the values.
 
 mod balance;
+mod broker;
 pub(crate) mod rate;
 mod tls;
 mod variables;
@@ -8,7 +9,7 @@ mod variables;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::config::{AUDIT, CommonConfig, EVERY, TRACES, secret_list};
+use runtime::config::{AUDIT, CommonConfig, EVERY, OUTBOUND, TRACES, secret_list};
 use runtime::env::{Reader, Setting, Var, parse};
 use runtime::listen::ListenAddr;
 use runtime::secret::{KeyOrigin, SecretSet};
@@ -16,6 +17,7 @@ use runtime::trusted::TrustedProxies;
 
 pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
 pub(crate) use balance::{MAX_QUEUE_LENGTH, MAX_QUEUE_TIMEOUT};
+pub use broker::{BrokerConfig, VARIABLES as BROKER_VARIABLES};
 pub use rate::Rate;
 
 pub use tls::TlsPorts;
@@ -23,7 +25,8 @@ use variables::Settings;
 pub use variables::VARIABLES;
 
 /// The tables that a proxy's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES, AUDIT, TRACES];
+pub const TABLES: &[&[Var]] =
+    &[EVERY, VARIABLES, BALANCE_VARIABLES, BROKER_VARIABLES, AUDIT, OUTBOUND, TRACES];
 
 /// `SLAVE_MODE`: the number of slaves that may be connected at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +80,8 @@ pub struct ProxyConfig {
     pub codes_file: Option<PathBuf>,
     /// `HANDSHAKE_RATE`: new connections of slaves per second; 0: no limit.
     pub handshake_rate: u32,
+    /// `SLAVES_ON_CLIENT_PORT`: whether the clients' port takes slaves at `/link`.
+    pub slaves_on_client_port: bool,
     /// `TRUSTED_PROXIES`: the networks whose forwarding headers are trusted.
     pub trusted: TrustedProxies,
     /// `TLS_CERT`, `TLS_KEY`, `TLS_HTTP`, `TLS_WS`, `TLS_CLIENT_CA`: TLS of each port.
@@ -87,6 +92,8 @@ pub struct ProxyConfig {
     pub tool_conflict: ToolConflict,
     /// `ROUTES`: path of the file of rules.
     pub routes: Option<PathBuf>,
+    /// `POLICY`: path of the file of who may use what.
+    pub policy: Option<PathBuf>,
     /// `LINK_GRACE`: time that calls wait for their slave after its link broke.
     pub link_grace: Duration,
     /// `READY_MIN_SLAVES`: slaves that readiness requires.
@@ -109,6 +116,8 @@ pub struct ProxyConfig {
     pub max_catalog_bytes: usize,
     /// Queues and rate limits.
     pub balance: BalanceConfig,
+    /// The OAuth broker, where it is switched on.
+    pub broker: Option<BrokerConfig>,
 }
 
 /// The settings that name files, for the reader of those files.
@@ -117,6 +126,8 @@ pub(crate) struct FileSettings {
     pub(crate) codes: Setting,
     /// `ROUTES`.
     pub(crate) routes: Setting,
+    /// `POLICY`.
+    pub(crate) policy: Setting,
 }
 
 impl ProxyConfig {
@@ -134,6 +145,7 @@ impl ProxyConfig {
             ws: read_ws(reader, &settings, &common),
             slave_codes: secret_list(reader, &settings.slave_codes, "codes"),
             codes_file: path(&settings.slave_codes_file),
+            slaves_on_client_port: reader.value(&settings.slaves_on_client_port, parse::flag),
             handshake_rate: reader
                 .value(&settings.handshake_rate, parse::whole(0..=1_000_000, "connections a second")),
             trusted: reader.optional(&settings.trusted_proxies, TrustedProxies::parse).unwrap_or_default(),
@@ -141,6 +153,7 @@ impl ProxyConfig {
             slave_mode: reader.value(&settings.slave_mode, parse::choice(SLAVE_MODES)),
             tool_conflict: reader.value(&settings.tool_conflict, parse::choice(TOOL_CONFLICTS)),
             routes: path(&settings.routes),
+            policy: path(&settings.policy),
             link_grace: reader.value(&settings.link_grace, seconds(0.0..=3600.0)),
             ready_min_slaves: reader.value(&settings.ready_min_slaves, slaves(0..=1_000_000)),
             start_window: reader.value(&settings.start_window, seconds(0.0..=3600.0)),
@@ -153,11 +166,17 @@ impl ProxyConfig {
             max_catalog_bytes: reader
                 .value(&settings.max_catalog_bytes, parse::whole(1_048_576..=1 << 40, "bytes")),
             balance: BalanceConfig::read(reader),
+            broker: BrokerConfig::read(reader, &common),
             common,
         };
         check_counts(reader, &settings, &config);
         check_fleet(reader, &settings, &config);
-        (config, FileSettings { codes: settings.slave_codes_file, routes: settings.routes })
+        let files = FileSettings {
+            codes: settings.slave_codes_file,
+            routes: settings.routes,
+            policy: settings.policy,
+        };
+        (config, files)
     }
 }
 

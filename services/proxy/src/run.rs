@@ -1,7 +1,9 @@
 //! The composition of the proxy: builds its parts and runs them until the shutdown. Must not know how the parts work.
 
+mod broker;
 mod drain;
 mod error;
+mod link_path;
 mod ports;
 mod readiness;
 
@@ -10,6 +12,7 @@ use std::time::Instant;
 
 use front::server::{AccessFile, follow_access};
 use front::{Edge, EdgeConfig};
+use policy::{PolicyFile, PolicyStore, Side};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
 use protocol::mcp::failure::explain_outcome;
@@ -25,11 +28,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::{CodeStore, CodesFile, CodesSource};
 use crate::config::ProxyConfig;
-use crate::dispatch::{CallTimes, Dispatcher, Forwarder, Policies};
+use crate::dispatch::{ActiveSettings, CallTimes, Dispatcher, Forwarder, Policies};
 use crate::fleet::Fleet;
 use crate::links::{
-    AcceptContext, CatalogAccounts, LinkTimes, Registry, announce_changes, count_addresses, follow_codes,
-    serve_slaves,
+    AcceptContext, Admission, CatalogAccounts, LinkTimes, Registry, announce_changes, count_addresses,
+    follow_codes, serve_slaves,
 };
 use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
@@ -55,15 +58,19 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<(
 /// Returns `Ok` even when the grace ended before the calls did; those calls have failed. Dropping the future ends all
 /// connections and calls.
 pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
-    let Setup { config, routes, .. } = setup;
+    let Setup { config, routes, policy, .. } = setup;
+    let store = policy.as_ref().map(|file| PolicyStore::new(Arc::clone(&file.policy)));
     let recorder = Metrics::install("proxy", metrics::TABLES).map_err(StartError::from)?;
     let secured = TlsState::load(&config.tls).map_err(StartError::from)?;
     let ports = Ports::bind(&config, &secured).await?;
     let source = codes_source(&config)?;
     let codes = CodeStore::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
-    let core = Core::new(&config, Arc::clone(&codes))?;
+    let core = Core::new(&config, Arc::clone(&codes), store.clone())?;
     let reload = ReloadSignal::listen().map_err(StartError::Signals)?;
     let mut tasks = core.spawn_upkeep(&config, routes.as_ref(), &reload);
+    tasks.extend(
+        policy.zip(store.clone()).map(|(file, store)| core.follow_policy(&file, store, reload.clone())),
+    );
     let follow_codes = follow_codes(Arc::clone(&codes), Arc::clone(&core.registry), source, reload.clone());
     let addresses = ports.announce(&secured)?;
     let secured_ports = secured.ports(match ports.ops.scope() {
@@ -72,17 +79,25 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     });
     tasks.extend([spawn(follow_codes), spawn(secured.follow(reload.clone()))]);
     let known_codes = codes.current().len();
-    let accept = core.accept_context(&config, codes, ports.ws_tls);
-    tasks.push(spawn(serve_slaves(ports.ws, Arc::new(accept))));
-    let edge_config =
-        EdgeConfig::from_common(&config.common, "proxy", ports.http_at).behind(config.trusted.clone());
+    let accept = Arc::new(core.accept_context(&config, codes, ports.ws_tls));
+    let upgrades = config.slaves_on_client_port.then(|| link_path::upgrades(Arc::clone(&accept)));
+    tasks.push(spawn(serve_slaves(ports.ws, accept)));
+    let broker = broker::start(&config);
+    let edge_config = EdgeConfig::from_common(&config.common, "proxy", ports.http_at)
+        .behind(config.trusted.clone())
+        .under(store)
+        .with_authority(broker.as_ref().map(broker::authority));
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
     let access = edge.access_report(ports.ops.scope());
     let served = Served { access, tls: secured_ports };
     access.log();
     let fleet = core.registry.share_fleet();
-    let on_session_keys = move |keys: &SessionKeys| fleet.replace_keys(keys);
+    tasks.extend(broker.clone().map(|broker| broker::follow(broker, reload.clone())));
+    let on_session_keys = move |keys: &SessionKeys| {
+        fleet.replace_keys(keys);
+        broker.iter().for_each(|broker| broker.replace_keys(keys));
+    };
     let record_reload = |file: AccessFile, outcome| {
         metrics::record_config_reload(file.label(), reload_outcome(outcome));
     };
@@ -95,7 +110,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
     addresses.log_start(access, known_codes);
     let drained = drain::drain(Arc::clone(&core.registry), shutdown.clone());
-    tokio::join!(front::server::serve(ports.http, edge, ops, &shutdown), drained);
+    tokio::join!(front::server::serve(ports.http.with_upgrades(upgrades), edge, ops, &shutdown), drained);
     drain::close_links(&core.registry).await;
     drop(tasks);
     tracing::info!("Stopped");
@@ -111,7 +126,11 @@ struct Core {
 }
 
 impl Core {
-    fn new(config: &ProxyConfig, codes: Arc<CodeStore>) -> Result<Self, RunError> {
+    fn new(
+        config: &ProxyConfig,
+        codes: Arc<CodeStore>,
+        policy: Option<PolicyStore>,
+    ) -> Result<Self, RunError> {
         let instance = InstanceId(getrandom::u64().map_err(StartError::from)?);
         let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
         let fleet =
@@ -130,7 +149,8 @@ impl Core {
         let start = StartWindow::begin(Instant::now(), config.start_window, codes.current().len());
         let activity = Activity::new("slave", config.common.ops.ui.into()).explained_by(explain_outcome);
         let forwarder = Forwarder::new(Arc::clone(&registry), instance, start);
-        let dispatcher = Dispatcher::new(forwarder, codes, policies, times, activity.clone());
+        let settings = ActiveSettings::new(policies, codes, policy);
+        let dispatcher = Dispatcher::new(forwarder, settings, times, activity.clone());
         Ok(Self { registry, dispatcher, activity, start })
     }
 
@@ -161,6 +181,27 @@ impl Core {
         spawn(routes::follow(watched, move |routes| dispatcher.set_routes(routes)))
     }
 
+    /// Sets the policy again whenever its file changes.
+    fn follow_policy(
+        &self,
+        file: &PolicyFile,
+        store: PolicyStore,
+        reload: ReloadSignal,
+    ) -> AbortOnDropHandle<()> {
+        metrics::record_config_load("policy");
+        tracing::info!(rules = file.policy.rules(), "Policy read from {}", file.path.display());
+        let dispatcher = self.dispatcher.clone();
+        let watched = WatchedFile::new(&file.path, Some(&file.content), reload);
+        let apply = move |policy, outcome| {
+            let gone = outcome == policy::Reload::Gone;
+            metrics::record_config_reload("policy", if gone { "failed" } else { "ok" });
+            store.replace(policy);
+            dispatcher.on_policy_changed();
+        };
+        let refused = || metrics::record_config_reload("policy", "failed");
+        spawn(policy::follow("POLICY", watched, Side::Proxy, apply, refused))
+    }
+
     fn accept_context(
         &self,
         config: &ProxyConfig,
@@ -170,7 +211,7 @@ impl Core {
         AcceptContext {
             registry: Arc::clone(&self.registry),
             codes,
-            handshake_rate: config.handshake_rate,
+            admission: Admission::new(config.handshake_rate, Instant::now()),
             trusted: config.trusted.clone(),
             tls,
             times: LinkTimes {

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use policy::{PolicyError, PolicyFile, Side};
 use runtime::config::warn_of_short;
 use runtime::env::{Loaded, Problems, Reader, Setting, Snapshot};
 
@@ -21,16 +22,19 @@ pub struct Setup {
     pub codes_file: Option<CodesFile>,
     /// The contents of `ROUTES`.
     pub routes: Option<RoutesFile>,
+    /// The contents of `POLICY`.
+    pub policy: Option<PolicyFile>,
 }
 
 impl Setup {
     /// Reads and checks variables and files; the error names every problem. Blocks on file access.
     pub fn load(snapshot: &Snapshot) -> Result<Loaded<Self>, Problems> {
         let mut reader = Reader::new("proxy", snapshot, TABLES);
-        let (config, FileSettings { codes, routes }) = ProxyConfig::read(&mut reader);
+        let (config, FileSettings { codes, routes, policy }) = ProxyConfig::read(&mut reader);
         let codes_file = read_codes(&mut reader, &codes, &config);
         let routes = read_routes(&mut reader, &routes, &config);
-        reader.finish(Self { config, codes_file, routes })
+        let policy = read_policy(&mut reader, &policy);
+        reader.finish(Self { config, codes_file, routes, policy })
     }
 }
 
@@ -81,6 +85,22 @@ fn read_routes(reader: &mut Reader<'_>, setting: &Setting, config: &ProxyConfig)
     }
 }
 
+/// Reads the policy file; notes every problem in it.
+fn read_policy(reader: &mut Reader<'_>, setting: &Setting) -> Option<PolicyFile> {
+    match PolicyFile::read(Path::new(setting.text()?), Side::Proxy) {
+        Ok(file) => Some(file),
+        Err(PolicyError::Bad(problems)) => {
+            reader.reject_file(setting, &problems);
+            None
+        }
+        Err(PolicyError::Unreadable(error)) => {
+            let why = runtime::io_fault::describe(&error);
+            reader.reject(setting, format!("a YAML file of who may use what ({why})"));
+            None
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use runtime::config::{AUDIT, TRACES};
@@ -100,6 +120,7 @@ mod tests {
         ("AUTH_BEARER_KEYS", ","),
         ("AUTH_BEARER_KEYS_FILE", "/nowhere/keys.yaml"),
         ("AUTH_CUSTOM_HEADER", "x api key"),
+        ("AUTH_ISSUERS", "/nowhere/issuers.yaml"),
         ("OPS_KEYS", " , "),
         ("OPS_KEYS_FILE", "/nowhere/ops-keys.yaml"),
         ("ALLOW_ANONYMOUS", "maybe"),
@@ -143,6 +164,7 @@ mod tests {
         ("SLAVE_MODE", "double"),
         ("TOOL_CONFLICT", "ignore"),
         ("ROUTES", "/nowhere/routes.yaml"),
+        ("POLICY", "/nowhere/policy.yaml"),
         ("LINK_GRACE", "nan"),
         ("READY_MIN_SLAVES", "-1"),
         ("START_WINDOW", "-1"),
@@ -159,6 +181,17 @@ mod tests {
         ("RATE_LIMIT_CLIENT", "50"),
         ("RATE_LIMIT_TOOL", "5/d"),
         ("RATE_LIMIT_SLAVE", "many"),
+        ("OAUTH_BROKER", "maybe"),
+        ("BROKER_USERS_FILE", "/nowhere/users.yaml"),
+        ("BROKER_ISSUER", "id.example"),
+        ("BROKER_CLIENT_ID", "a b"),
+        ("BROKER_CLIENT_SECRET_FILE", "/nowhere/secret"),
+        ("BROKER_REQUIRE", "hd"),
+        ("BROKER_SCOPES", "a,openid"),
+        ("BROKER_CLIENT_DOCUMENTS", "some"),
+        ("BROKER_ACCESS_TTL", "1"),
+        ("BROKER_REFRESH_TTL", "forever"),
+        ("BROKER_REVOCATIONS_FILE", "/nowhere/revoked"),
         ("AUDIT_LOG", "yes"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
     ];

@@ -9,6 +9,7 @@ mod hosts;
 mod listener;
 mod ops;
 mod origins;
+mod outbound;
 mod session;
 mod traces;
 mod variables;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use crate::call_lines::CallLog;
 use crate::env::{Reader, Snapshot, parse};
 use crate::listen::ListenAddr;
+use crate::outbound::Ways;
 
-pub use access::{AccessConfig, AnonymousAccess, KeyConfig, secret_list, warn_of_short};
+pub use access::{AccessConfig, AnonymousAccess, IssuersConfig, KeyConfig, secret_list, warn_of_short};
 pub use audit::{AUDIT, AuditConfig, AuditTarget};
 pub use clients::ClientLimits;
 pub use hosts::AllowedHosts;
@@ -27,6 +29,7 @@ pub use listener::listener;
 use listener::read_listener;
 pub use ops::{OpsConfig, ops_listener};
 pub use origins::{AllowedOrigins, is_loopback_authority};
+pub use outbound::{OUTBOUND, ways_of};
 pub use session::SessionConfig;
 pub use traces::{OtlpCompression, OtlpProtocol, ParentBased, SampleRatio, TRACES, TraceConfig};
 use variables::Settings;
@@ -107,6 +110,8 @@ pub struct CommonConfig {
     pub log: LogConfig,
     /// `AUDIT_*`: the audit stream; `None`: no audit.
     pub audit: Option<AuditConfig>,
+    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `EXTRA_CA_FILE`: the ways to servers.
+    pub ways: Ways,
     /// `OTEL_*`: the export of traces; `None`: no traces.
     pub traces: Option<TraceConfig>,
     /// `LIST_TTL_MS`: `ttlMs` of modern list results.
@@ -120,13 +125,14 @@ pub struct CommonConfig {
 }
 
 impl CommonConfig {
-    /// Reads the variables of [`EVERY`], [`AUDIT`] and [`TRACES`], which the reader's tables must contain. Problems
+    /// Reads the variables of [`EVERY`], [`AUDIT`], [`OUTBOUND`] and [`TRACES`], which the reader's tables must contain. Problems
     /// stay in the reader.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let settings = Settings::read(reader);
         let http = read_listener(reader, &settings);
         let seconds = parse::seconds;
-        let access = access::read(reader, &settings);
+        let ways = outbound::read(reader);
+        let access = access::read(reader, &settings, &ways);
         let max_body_bytes = reader.value(&settings.max_body_bytes, parse::whole(1024..=67_108_864, "bytes"));
         Self {
             ops: ops::read(reader, &settings, &http),
@@ -146,7 +152,8 @@ impl CommonConfig {
             shutdown_grace: reader.value(&settings.shutdown_grace, seconds(0.0..=3600.0)),
             log: read_log(reader, &settings),
             audit: AuditConfig::read(reader),
-            traces: TraceConfig::read(reader),
+            traces: TraceConfig::read(reader, &ways),
+            ways,
             sse_after: reader.value(&settings.sse_after_ms, parse::millis(0..=600_000)),
             sse_keepalive: reader.value(&settings.sse_keepalive, parse::seconds(1.0..=3600.0)),
             list_ttl: reader.value(&settings.list_ttl_ms, parse::millis(0..=86_400_000)),

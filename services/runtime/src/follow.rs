@@ -113,7 +113,11 @@ impl WatchedFile {
                 let same = self.content.replace(digest) == Some(digest);
                 (!same || forced).then_some(Ok(content))
             }
-            Err(error) => Some(Err(error)),
+            Err(error) => {
+                // A file that comes back is told of even if its content is that of before.
+                self.content = None;
+                Some(Err(error))
+            }
         }
     }
 }
@@ -162,8 +166,8 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(watched.changed().await.is_err());
         assert!(watched.poll(false).await.is_none());
-        std::fs::write(&path, "three").unwrap();
-        assert_eq!(watched.changed().await.unwrap(), b"three");
+        std::fs::write(&path, "one").unwrap();
+        assert_eq!(watched.changed().await.unwrap(), b"one", "although its content is that of before");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod connector;
 mod events;
+mod fault;
 
 use std::error::Error;
 use std::io;
@@ -13,14 +14,15 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::PROXY_AUTHORIZATION;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::io_fault::describe;
-use connector::Connector;
-pub use connector::{ClientSettings, Proxies};
+use crate::outbound::{ForwardProxy, WayFaultKind};
+pub use connector::{ClientSettings, Connector, HttpStream, Protocols};
 pub use events::{Event, EventReader, EventTooLong};
+pub use fault::ConnectFault;
 
 /// Time for which a connection without a request is kept. Below the limits of common servers and load balancers.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
@@ -43,18 +45,17 @@ pub enum HttpError {
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
-    proxies: Proxies,
+    settings: ClientSettings,
 }
 
 impl HttpClient {
     /// Returns a client without connections.
     pub fn new(settings: ClientSettings) -> Self {
-        let proxies = settings.proxies.clone();
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .build(Connector::new(settings, CONNECT_TIMEOUT));
-        Self { client, proxies }
+            .build(Connector::new(settings.clone(), CONNECT_TIMEOUT));
+        Self { client, settings }
     }
 
     /// Sends a request with an absolute URL and returns the head of the response. Redirects are not followed. Dropping the future or the
@@ -63,13 +64,26 @@ impl HttpClient {
     /// # Errors
     /// There is no response.
     pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, HttpError> {
-        if let Some(authorization) = self.proxies.authorization_in_request(request.uri()) {
-            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
+        // A request without TLS is read by the proxy, which must have its credentials from the request itself.
+        let proxy = self.settings.reading_proxy(request.uri());
+        if let Some(authorization) = proxy.as_ref().and_then(ForwardProxy::authorization) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
         }
-        self.client.request(request).await.map_err(|error| {
+        let target = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let response = self.client.request(request).await.map_err(|error| {
             let reason = reason(&error);
             if error.is_connect() { HttpError::NoConnection(reason) } else { HttpError::Broken(reason) }
-        })
+        })?;
+        match proxy.filter(|_| response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+            Some(proxy) => {
+                let kind = match proxy.authorization() {
+                    Some(_) => WayFaultKind::Credentials,
+                    None => WayFaultKind::Anonymous,
+                };
+                Err(HttpError::NoConnection(proxy.fault(&target, kind).to_string()))
+            }
+            None => Ok(response),
+        }
     }
 }
 

@@ -11,9 +11,10 @@ mod values;
 mod variables;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use policy::{PolicyError, PolicyFile, Side};
 use runtime::config::CommonConfig;
 use runtime::env::{Loaded, Problems, Reader, Setting, Snapshot, parse};
 
@@ -55,6 +56,8 @@ pub struct SlaveConfig {
     pub backends_file: Option<PathBuf>,
     /// `SLAVE_TOOLS`: a readable file of tools that are commands.
     pub tools_file: Option<PathBuf>,
+    /// `SLAVE_POLICY`: who may call what.
+    pub policy: Option<PolicyFile>,
     /// `MR_PILOT_COMMAND` and the variables that are passed on.
     pub mr_pilot: MrPilotConfig,
     /// `DEMO_TOOLS`: whether the demo tools are offered.
@@ -94,7 +97,7 @@ impl SlaveConfig {
         let common = CommonConfig::read(&mut reader);
         let settings = Settings::read(&mut reader);
         let link = match role {
-            Role::Slave => link::read(&mut reader, &settings),
+            Role::Slave => link::read(&mut reader, &settings, &common.ways),
             Role::Standalone => None,
         };
         let bytes = |range| parse::whole(range, "bytes");
@@ -107,6 +110,7 @@ impl SlaveConfig {
             weight: reader.value(&settings.slave_weight, parse::whole(1..=10_000, "percent")),
             backends_file: reader.optional(&settings.slave_backends, values::readable_file),
             tools_file: reader.optional(&settings.slave_tools, values::readable_file),
+            policy: read_policy(&mut reader, &settings.slave_policy),
             mr_pilot: mr_pilot::read(&mut reader, &settings, snapshot),
             demo_tools: reader.value(&settings.demo_tools, parse::flag),
             probe_tool: None,
@@ -122,6 +126,22 @@ impl SlaveConfig {
             max_output_bytes: reader.value(&settings.max_output_bytes, bytes(65_536..=1_073_741_824)),
         };
         reader.finish(config)
+    }
+}
+
+/// Reads the policy file; notes every problem in it.
+fn read_policy(reader: &mut Reader<'_>, setting: &Setting) -> Option<PolicyFile> {
+    match PolicyFile::read(Path::new(setting.text()?), Side::Slave) {
+        Ok(file) => Some(file),
+        Err(PolicyError::Bad(problems)) => {
+            reader.reject_file(setting, &problems);
+            None
+        }
+        Err(PolicyError::Unreadable(error)) => {
+            let why = runtime::io_fault::describe(&error);
+            reader.reject(setting, format!("a YAML file of who may call what ({why})"));
+            None
+        }
     }
 }
 
@@ -165,6 +185,7 @@ mod tests {
         ("SLAVE_WEIGHT", "0"),
         ("SLAVE_BACKENDS", "/nowhere/backends.json"),
         ("SLAVE_TOOLS", "/nowhere/tools.yaml"),
+        ("SLAVE_POLICY", "/nowhere/policy.yaml"),
         ("MR_PILOT_HOSTS", "https://gitlab.com"),
         ("MR_PILOT_ALLOW_COMMENT", "never"),
         ("MR_PILOT_ENV", "A,not a name"),

@@ -10,7 +10,6 @@ mod shared;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +24,7 @@ use crate::trace::LinkStart;
 use connect::Connector;
 pub use connect::DialError;
 use plan::{Goal, Plan, Step, Timing};
-use shared::Shared;
+use shared::{Shared, Unresolved};
 use target::Target;
 
 /// The task that keeps a link to every proxy.
@@ -45,7 +44,7 @@ const MAX_LOST: usize = 256;
 
 /// The result of a task of the dialer.
 enum Done {
-    Resolved(usize, io::Result<BTreeSet<SocketAddr>>),
+    Resolved(usize, Result<BTreeSet<SocketAddr>, Unresolved>),
     Dialed { target: Target, goal: Goal, result: Box<Result<Authenticated, DisconnectReason>> },
     LinkEnded { target: Target, reason: DisconnectReason, duration: Duration },
 }
@@ -54,7 +53,8 @@ impl Dialer {
     /// Creates a dialer. `max_message` is the longest message, in bytes, that is read from or written to a proxy of the
     /// plain dialect.
     pub(crate) fn new(links: Arc<Links>, config: &LinkConfig, max_message: usize) -> Result<Self, DialError> {
-        let connector = |url: &ProxyUrl| Connector::new(url.clone(), &config.tls, max_message);
+        let connector =
+            |url: &ProxyUrl| Connector::new(url.clone(), url.way(&config.ways), &config.tls, max_message);
         let connectors = config.proxies.iter().map(connector).collect::<Result<Vec<_>, _>>()?;
         let timing = Timing { reconnect_max: config.reconnect_max, resolve: config.resolve_interval, random };
         let plan = Plan::new(connectors.len(), timing, Instant::now());
@@ -127,7 +127,10 @@ impl Dialer {
             Step::Dial(target, goal) => {
                 let (url, address) = (shared.url(target), target.address);
                 match goal {
-                    Goal::Maintain => tracing::info!(%address, "Connecting to proxy server at {url}"),
+                    Goal::Maintain => {
+                        let way = shared.connector(target.url).way();
+                        tracing::info!(%address, "Connecting to proxy server at {url}{way}");
+                    }
                     Goal::Discover => tracing::debug!(%address, "Looking for other proxies at {url}"),
                 }
                 tasks.spawn(async move {
@@ -209,14 +212,10 @@ impl Dialer {
         self.shared.set_status(reason);
     }
 
-    fn on_unresolved(&mut self, url: usize, error: &io::Error, now: Instant) {
+    fn on_unresolved(&mut self, url: usize, error: &Unresolved, now: Instant) {
         let wait = self.plan.unresolved(url, now);
         let proxy = self.shared.connector(url).url();
-        let host = proxy.host();
-        let why = runtime::io_fault::describe(error);
-        let reason = DisconnectReason::Lost(format!(
-            "{host} has no address: {why}. Check the host name in PROXY_SERVER_URL and this machine's name resolution"
-        ));
+        let reason = DisconnectReason::Lost(error.0.clone());
         if self.plan.is_served(url) {
             tracing::debug!("{reason}");
         } else {

@@ -5,11 +5,13 @@
 mod call_log;
 mod command_tools;
 mod config;
+mod inboxes;
 mod launch;
 mod limit;
 mod listen;
 mod offer;
 mod param_headers;
+mod permission;
 mod recording;
 mod registry;
 mod retries;
@@ -43,6 +45,7 @@ use launch::Started;
 use limit::ConcurrencyLimit;
 use listen::Listeners;
 pub use offer::{BackendOffer, Offer};
+use permission::CallPolicy;
 use registry::BackendRegistry;
 pub use registry::BackendSnapshot;
 use runner::{CallRunner, IncomingCall};
@@ -76,12 +79,13 @@ impl Executor {
     pub async fn start(config: ExecutorConfig) -> Self {
         let (limit, activity) = (ConcurrencyLimit::new(config.capacity), config.activity.clone());
         let (wait, parked_ttl) = (config.timing.wait, config.parked_ttl);
+        let policy = CallPolicy::new(config.policy.clone());
         let retention = Retention::new(config.retention);
         retention.follow_time();
         let registry = Arc::new(BackendRegistry::default());
         let Started { shutdown, servers, tools } = launch::start_backends(config, &registry);
         registry.all_added();
-        let listeners = Listeners::new(Arc::clone(&registry));
+        let listeners = Listeners::new(Arc::clone(&registry), policy.clone());
         let runner = CallRunner {
             registry,
             limit,
@@ -91,6 +95,7 @@ impl Executor {
             parked: ParkedCalls::new(parked_ttl),
             asks: Arc::default(),
             tasks: TaskIds::random(),
+            policy,
             log_levels: Mutex::default(),
             listeners,
         };
@@ -134,6 +139,10 @@ impl Executor {
             sink.end(end);
             return handle;
         }
+        if header.purpose == Purpose::Post {
+            sink.end(self.runner.listeners.post(&header, &message));
+            return handle;
+        }
         let mut trace = CallTrace::start(&header, if sink.origin().is_some() { "websocket" } else { "http" });
         let context = sink.log_context().map(|context| context.in_trace(trace.id(&header)));
         if let Some(context) = context {
@@ -163,6 +172,7 @@ impl Executor {
         self.runner.log_levels.lock().remove(session);
         self.retention.end_session(session);
         self.runner.listeners.end_session(session);
+        self.runner.registry.end_session(session);
     }
 
     /// Ends all calls that listen, now and later: the slave goes down.

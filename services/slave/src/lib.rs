@@ -24,5 +24,6 @@ mod trace;
 pub use dial::DialError;
 pub use retention::RetentionLimits;
 pub use run::{
-    RunError, backends_file, backends_file_of, executor_config, missing_pilot, run, tools_file, tools_file_of,
+    RunError, backends_file, backends_file_of, executor_config, http_servers, missing_pilot, run, tools_file,
+    tools_file_of,
 };

@@ -3,6 +3,7 @@
 
 mod backends;
 mod calls;
+mod children;
 mod files;
 mod links;
 mod parked;
@@ -14,7 +15,8 @@ pub(crate) use backends::{
     DropReason, Exit, ProbeOutcome, record_backend_drop, record_backend_exit, record_backend_probe,
     record_backend_restart, record_backend_start, record_odd_line, set_backend_ready,
 };
-pub(crate) use calls::{ToolMeter, record_backend_request, record_refusal, record_served};
+pub(crate) use calls::{ToolMeter, record_backend_request, record_denial, record_refusal, record_served};
+pub(crate) use children::{ChildEnd, add_children, record_child_end};
 pub(crate) use files::{ConfigFile, set_refused};
 pub(crate) use links::{
     LinkMeter, LinkUsage, record_dial, record_link_end, record_link_start, record_link_stats,

@@ -38,7 +38,9 @@ use linked::Linked;
 use offer::ToolSources;
 pub use offer::missing_pilot;
 use readiness::readiness;
-pub use settings::{backends_file, backends_file_of, executor_config, tools_file, tools_file_of};
+pub use settings::{
+    backends_file, backends_file_of, executor_config, http_servers, tools_file, tools_file_of,
+};
 use start_line::StartLine;
 use tools_file::ReadTools;
 
@@ -74,6 +76,7 @@ struct Slave {
     tools: Option<ReadTools>,
     reload: ReloadSignal,
     following_keys: AbortOnDropHandle<()>,
+    following_policy: Option<AbortOnDropHandle<()>>,
 }
 
 impl Slave {
@@ -90,9 +93,10 @@ impl Slave {
         if let Some(file) = &tools {
             file.report();
         }
-        let executor = settings::executor(&config, backends.as_ref(), tools.as_ref());
-        let executor = Executor::start(executor).await;
-        let edge_config = EdgeConfig::from_common(&config.common, role(&config), address);
+        let (policy, following_policy) = files::follow_policy(config.policy.as_ref(), &reload);
+        let settings = settings::executor(&config, backends.as_ref(), tools.as_ref(), policy.clone());
+        let executor = Executor::start(settings).await;
+        let edge_config = EdgeConfig::from_common(&config.common, role(&config), address).under(policy);
         let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));
         let edge = Arc::new(edge);
         let access = edge.access_report(ops.scope());
@@ -128,6 +132,7 @@ impl Slave {
             tools,
             reload,
             following_keys,
+            following_policy,
         })
     }
 
@@ -146,9 +151,9 @@ impl Slave {
         let address = self.http.local_addr().map_err(StartError::Address)?;
         self.status.access.log();
         let start = self.start_line();
-        let _following_keys = self.following_keys;
+        let _following_files = (self.following_keys, self.following_policy);
         let report = offer::report(self.executor.clone(), self.sources.clone());
-        let _reporting = AbortOnDropHandle::new(tokio::spawn(report));
+        let reporting = AbortOnDropHandle::new(tokio::spawn(report));
         let ready = readiness(self.status.links.clone(), self.executor.clone(), self.sources, shutdown);
         let executor = self.executor.clone();
         recorder.before_each_scrape(move || metrics::set_subscriptions(executor.session_subscriptions()));
@@ -176,6 +181,8 @@ impl Slave {
         };
         let http = front::server::serve(self.http, Arc::clone(&self.edge), ops, shutdown);
         tokio::join!(http, close, link);
+        // Backends that end take their tools with them, which is no news then.
+        drop(reporting);
         self.executor.shutdown(BACKEND_EXIT_TIMEOUT).await;
         tracing::info!("Stopped");
         Ok(())

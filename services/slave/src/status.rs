@@ -149,6 +149,9 @@ fn backend(backend: &BackendSnapshot, page: Option<&HistorySnapshot>) -> Value {
         "promptCount": backend.counts[ListKind::Prompts as usize],
         "resourceCount": backend.counts[ListKind::Resources as usize],
         "resourceTemplateCount": backend.counts[ListKind::ResourceTemplates as usize],
+        "children": page.and_then(|page| page.children).map(|children| {
+            json!({ "running": children.running, "most": children.most })
+        }),
         "stderr": lines,
     })
 }

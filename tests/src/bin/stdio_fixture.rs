@@ -2,7 +2,7 @@
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
-//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`], `FIXTURE_RESOURCES=1` the resources of [`harness::watched`],
+//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`], `FIXTURE_INTRODUCED=1` that of [`harness::introduced`], `FIXTURE_RESOURCES=1` the resources of [`harness::watched`],
 //! `FIXTURE_KINDS` all of [`harness::kinds`]; with `FIXTURE_TASKS` it has tasks ([`harness::tasking`]). `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
 //! `process` holds every start at 0. `FIXTURE_COUNT` names the file in which `count` writes down what it executes. `FIXTURE_LIST` is the result
 //! of `tools/list` as it stands. Knows nothing of the relay.
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{asking, fixture, kinds, probe, tasking, wait, watched};
+use harness::{asking, fixture, introduced, kinds, probe, tasking, wait, watched};
 use serde_json::{Value, json};
 
 /// Longest wait at a gate, so that an abandoned call does not keep the process alive.
@@ -49,6 +49,9 @@ impl Server {
         let Some(method) = message["method"].as_str().map(str::to_owned) else {
             return asking::on_response(message);
         };
+        if method == "initialize" {
+            introduced::note(&message["params"]);
+        }
         if method == "notifications/cancelled" {
             return self.cancel(&message["params"]["requestId"]);
         }
@@ -188,9 +191,11 @@ fn tools() -> Value {
     let tool =
         |name: &&str| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
     let asks = if std::env::var_os("FIXTURE_ASKS").is_some() { &[asking::TOOL][..] } else { &[] };
+    let introduced =
+        if std::env::var_os("FIXTURE_INTRODUCED").is_some() { &[introduced::TOOL][..] } else { &[] };
     let watched = if watched::is_on() { &watched::TOOLS[..] } else { &[] };
     let changes = if kinds::scheme().is_some() { &[kinds::TOOL][..] } else { &[] };
-    let plain = names.iter().chain(probes).chain(asks).chain(watched).chain(changes);
+    let plain = names.iter().chain(probes).chain(asks).chain(introduced).chain(watched).chain(changes);
     let mut all: Vec<Value> = plain.map(tool).chain(watched::grown_tools()).collect();
     all.extend((1..=kinds::changes("tools")).map(|n| tool(&&*format!("tool{n}"))));
     all.into()
@@ -232,6 +237,7 @@ fn call(params: &Value, cancelled: &AtomicBool) -> Option<Result<Value, Value>> 
             names.join(" ")
         }
         "arguments" => params.to_string(),
+        introduced::TOOL => introduced::call(),
         other if watched::TOOLS.contains(&other) => watched::call(other, arguments, say)?,
         other if probe::TOOLS.contains(&other) => probe::call(other, arguments)?,
         other => return Some(Err(json!({ "code": -32602, "message": format!("Unknown tool: {other}") }))),

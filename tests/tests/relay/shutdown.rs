@@ -72,6 +72,8 @@ async fn a_slave_told_to_stop_finishes_its_calls_and_gets_no_new_one() {
     let answer = pending.finish().await;
     assert_eq!((answer.progress(), answer.text()), (vec![2.0], "done last"));
     assert_eq!(slave.exit(LIMIT).await.code(), Some(0));
+    slave.log.wait_for("Stopped").await;
+    assert_eq!(slave.log.count("No tool is offered"), 0, "its backends end with it, which is no fault");
 }
 
 #[tokio::test]

@@ -3,14 +3,20 @@
 use crate::source::{self, has_word, read};
 
 /// Crate, its folder, and those of ours that it may import.
-pub(crate) const CRATES: [(&str, &str, &[&str]); 7] = [
+pub(crate) const CRATES: [(&str, &str, &[&str]); 9] = [
     ("protocol", "services/protocol", &[]),
     ("runtime", "services/runtime", &[]),
-    ("front", "services/front", &["protocol", "runtime"]),
+    ("policy", "services/policy", &["protocol", "runtime"]),
+    ("front", "services/front", &["protocol", "runtime", "policy"]),
+    ("broker", "services/broker", &["protocol", "runtime"]),
     ("link", "services/link", &["protocol", "runtime"]),
-    ("proxy", "services/proxy", &["protocol", "runtime", "front", "link"]),
-    ("slave", "services/slave", &["protocol", "runtime", "front", "link"]),
-    ("mcp-relay", "services/mcp-relay", &["protocol", "runtime", "front", "link", "proxy", "slave"]),
+    ("proxy", "services/proxy", &["protocol", "runtime", "policy", "front", "broker", "link"]),
+    ("slave", "services/slave", &["protocol", "runtime", "policy", "front", "link"]),
+    (
+        "mcp-relay",
+        "services/mcp-relay",
+        &["protocol", "runtime", "policy", "front", "broker", "link", "proxy", "slave"],
+    ),
 ];
 
 /// Names in `[dependencies]` and `[build-dependencies]`; tests may know more.

@@ -73,6 +73,9 @@ fn concerns_access(failure: &Failure) -> bool {
         Failure::Unauthorized(_)
             | Failure::AnonymousRefused
             | Failure::KeyForbidden(_)
+            | Failure::Forbidden(_)
+            | Failure::InsufficientScope { .. }
+            | Failure::IssuerUnavailable { .. }
             | Failure::OriginForbidden(_)
             | Failure::HostForbidden(_)
             | Failure::SessionNotFound
@@ -87,8 +90,11 @@ pub(crate) async fn begin_call<C>(context: &RequestContext<'_, C>, tool: &str) -
     if !audit::is_required() {
         return Ok(());
     }
+    let holder = context.credential.token.as_deref().map(|token| &token.identity);
     let line = AuditLine::new("call_begun")
         .with("client_key_id", context.credential.key_id())
+        .with("client_issuer", holder.and_then(|holder| holder.issuer.as_deref()))
+        .with("client_subject", holder.map(|holder| holder.subject.as_str()))
         .with("peer", context.peer.map(|peer| peer.to_string()))
         .with("tool", tool);
     audit::confirm(line).await.map_err(|why| Failure::AuditUnavailable(why.as_str()))

@@ -1,6 +1,7 @@
 //! Parameters and results of the handlers of HTTP requests. Must not know messages.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, Response};
 use protocol::mcp::failure::Failure;
@@ -15,7 +16,7 @@ use crate::principal::{Credential, Principal};
 
 /// HTTP request from an accepted origin and sender.
 pub(crate) struct RequestContext<'a, C> {
-    pub(crate) edge: &'a Edge<C>,
+    pub(crate) edge: &'a Arc<Edge<C>>,
     pub(crate) headers: &'a HeaderMap,
     /// Key of the sender.
     pub(crate) credential: Credential,
@@ -30,7 +31,7 @@ impl<C> RequestContext<'_, C> {
     pub(crate) fn call_context(&self) -> CallContext<'_> {
         CallContext {
             principal: self.principal,
-            key: self.credential.key.as_deref(),
+            credential: &self.credential,
             headers: self.headers,
             peer: self.peer,
         }

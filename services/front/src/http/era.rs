@@ -19,7 +19,7 @@ use crate::method::Caller;
 use crate::session::Session;
 use detect::era_by_header;
 pub(crate) use detect::era_of;
-pub(crate) use legacy::session;
+pub(crate) use legacy::{open_session, session};
 
 /// Identifies the sender of a request by the rules of its era.
 pub(crate) fn caller<C>(

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::link::header::{CallPlace, CallSpot};
+use protocol::mcp::kind::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -17,6 +18,9 @@ use crate::session::{SESSION_ID_LEN, Sealer};
 
 /// Longest request id and progress token, in bytes of JSON together: both are in each id.
 const MAX_QUOTED: usize = 256;
+
+/// Longest name in an id, in bytes.
+const MAX_NAMED: usize = 512;
 
 /// Milliseconds after which a client comes back to a broken stream.
 const RETRY_MS: u32 = 1000;
@@ -31,6 +35,9 @@ pub(super) struct SealedCall {
     /// Progress token of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) token: Option<Box<RawValue>>,
+    /// What the request named: whoever goes on with it must still be allowed to use that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) named: Option<(Kind, String)>,
 }
 
 /// Who may use an id.
@@ -48,6 +55,7 @@ pub(crate) struct EventIds {
     place: CallPlace,
     id: Box<RawValue>,
     token: Option<Box<RawValue>>,
+    named: Option<(Kind, String)>,
     /// Where the call runs as far as it is known, and the part of its ids before the number.
     known: Option<(CallSpot, String)>,
     /// Number of the last event.
@@ -59,15 +67,23 @@ impl EventIds {
     pub(super) fn new(holder: Holder, place: CallPlace, id: &str, token: Option<&RawValue>) -> Option<Self> {
         let quoted = id.len() + token.map_or(0, |token| token.get().len());
         let id = RawValue::from_string(id.to_owned()).ok().filter(|_| quoted <= MAX_QUOTED)?;
-        Some(Self { holder, place, id, token: token.map(RawValue::to_owned), known: None, number: 0 })
+        let token = token.map(RawValue::to_owned);
+        Some(Self { holder, place, id, token, named: None, known: None, number: 0 })
+    }
+
+    /// Returns the ids of a request that names this. A name that is too long for an id is left out.
+    #[must_use]
+    pub(super) fn naming(self, named: Option<(Kind, &str)>) -> Self {
+        let named = named.filter(|(_, name)| name.len() <= MAX_NAMED);
+        Self { named: named.map(|(kind, name)| (kind, name.to_owned())), ..self }
     }
 
     /// Ids of a call that a client goes on with, behind event number `after`.
     pub(super) fn resumed(holder: Holder, sealed: SealedCall, base: &str, after: u64) -> Self {
-        let SealedCall { spot, id, token } = sealed;
+        let SealedCall { spot, id, token, named } = sealed;
         let place = CallPlace::default();
         place.set(spot.clone());
-        Self { holder, place, id, token, known: Some((spot, base.to_owned())), number: after }
+        Self { holder, place, id, token, named, known: Some((spot, base.to_owned())), number: after }
     }
 
     /// Returns the priming event of a call that was just found to run somewhere; `None`: nothing new is known.
@@ -76,7 +92,8 @@ impl EventIds {
         if self.known.as_ref().is_some_and(|(known, _)| *known == spot) {
             return None;
         }
-        let sealed = SealedCall { spot: spot.clone(), id: self.id.clone(), token: self.token.clone() };
+        let (id, token, named) = (self.id.clone(), self.token.clone(), self.named.clone());
+        let sealed = SealedCall { spot: spot.clone(), id, token, named };
         let text = serde_json::to_vec(&sealed).ok()?;
         let base = self.holder.sealer.seal(&text, &self.holder.principal, &self.holder.session)?;
         let event = format!("id: {base}.0\nretry: {RETRY_MS}\ndata: \n\n");

@@ -1,13 +1,17 @@
 //! Access checks of a request: the page's origin, the host name, the key, the address. Must not know what is requested.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use protocol::mcp::failure::Failure;
 use runtime::config::{AllowedOrigins, AnonymousAccess, is_loopback_authority};
 use runtime::keys::KeyStore;
+use runtime::tokens::TokenError;
 
+use super::metadata::Shown;
+use super::revocation::Ending;
 use crate::config::{BindScope, EdgeConfig};
 use crate::method::truncate;
 use crate::principal::Credential;
@@ -80,7 +84,10 @@ pub(crate) fn check_host(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<(), Failure> {
-    let is_keyed = audience.keys(config).0.is_required();
+    let is_keyed = match audience {
+        Audience::Clients => config.asks_clients(),
+        Audience::Operators => audience.keys(config).0.is_required(),
+    };
     let hosts = &config.hosts;
     let is_allowed =
         |host: &str| if is_keyed { hosts.allows_with_key(host) } else { hosts.allows_without_key(host) };
@@ -97,6 +104,59 @@ pub(crate) fn check_host(
         }
     }
     Ok(())
+}
+
+/// Returns the sender of a client's request whose connection comes from `peer` (`None`: from this process), and the end of what
+/// it showed. A bearer key or token that is shown decides alone, whatever else is shown.
+pub(crate) async fn authenticate_client(
+    config: &EdgeConfig,
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+) -> Result<(Credential, Option<Ending>), Failure> {
+    let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(|value| bearer_key(value.as_bytes()));
+    let bearer = if config.asks_clients() { only(bearer)? } else { None };
+    if let Some((authority, token)) = config.authority.as_ref().zip(bearer)
+        && authority.is_token(token)
+    {
+        let issued = Arc::clone(authority).verify(token);
+        let issued = issued.ok_or(Failure::Unauthorized("the access token is not valid".into()))?;
+        let credential = Credential { key: None, token: Some(Arc::new(issued.token)) };
+        return Ok((credential, Some(Ending::Issued(issued.end))));
+    }
+    let shown = config.tokens.as_ref().zip(bearer);
+    let Some((tokens, bearer)) = shown.filter(|(_, bearer)| !is_key(config, bearer)) else {
+        let credential = authenticate(config, Audience::Clients, peer, headers)?;
+        let key = credential.key.as_deref();
+        let ending = key.and_then(|key| config.keys.revocation(key)).map(Ending::Key);
+        return Ok((credential, ending));
+    };
+    let token = tokens.verify(bearer).await.map_err(|error| match error {
+        TokenError::Invalid(reason) => Failure::Unauthorized(reason.to_owned()),
+        TokenError::Scopes(scopes) => Failure::InsufficientScope { scopes },
+        TokenError::Unavailable { issuer } => Failure::IssuerUnavailable { issuer },
+    })?;
+    let ending = Some(Ending::Token(Box::new(tokens.revocation(&token))));
+    Ok((Credential { key: None, token: Some(Arc::new((&token).into())) }, ending))
+}
+
+/// Returns whether a text is a key, be it one for other endpoints.
+fn is_key(config: &EdgeConfig, text: &[u8]) -> bool {
+    config.keys.is_required() && config.keys.find(text).is_some() || config.ops_keys.find(text).is_some()
+}
+
+/// Returns the only credential of a request. Readers of several might not agree on which counts.
+fn only<'a>(mut shown: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Failure> {
+    let first = shown.next();
+    match shown.next() {
+        None => Ok(first),
+        Some(_) => Err(Failure::Unauthorized("two bearer credentials are shown".to_owned())),
+    }
+}
+
+/// Returns whether a request shows a bearer credential.
+pub(crate) fn shown(headers: &HeaderMap) -> Shown {
+    let is_shown = headers.get_all(AUTHORIZATION).iter().any(|value| bearer_key(value.as_bytes()).is_some());
+    if is_shown { Shown::Bearer } else { Shown::Nothing }
 }
 
 /// Returns the sender of a request whose connection comes from `peer` (`None`: from this process).
@@ -119,7 +179,17 @@ pub(crate) fn authenticate(
     if presented.find(others).is_some() {
         return Err(audience.key_forbidden());
     }
-    if accepted.is_required() {
+    if presented
+        .bearer
+        .is_some_and(|text| config.authority.as_ref().is_some_and(|known| known.is_token(text)))
+    {
+        return Err(audience.key_forbidden());
+    }
+    let is_asked = match audience {
+        Audience::Clients => config.asks_clients(),
+        Audience::Operators => accepted.is_required(),
+    };
+    if is_asked {
         return Err(presented.refusal());
     }
     let is_local = peer.is_none_or(|peer| config.trusted.is_local(peer, headers));
@@ -153,12 +223,14 @@ impl<'a> PresentedKeys<'a> {
 
     fn find(&self, keys: &KeyStore) -> Option<Credential> {
         let check = |key: Option<&[u8]>| key.and_then(|key| keys.find(key));
-        check(self.bearer).or_else(|| check(self.custom)).map(|key| Credential { key: Some(key) })
+        check(self.bearer)
+            .or_else(|| check(self.custom))
+            .map(|key| Credential { key: Some(key), token: None })
     }
 
     fn refusal(&self) -> Failure {
         Failure::Unauthorized(match (self.bearer, self.custom) {
-            (None, None) => "no key".into(),
+            (None, None) => "no key or token".into(),
             _ => "the key is not accepted".into(),
         })
     }
@@ -166,6 +238,8 @@ impl<'a> PresentedKeys<'a> {
 
 /// Returns the key of a bearer header. The name of the scheme is case-insensitive (RFC 9110, 11.1).
 fn bearer_key(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, key) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
+    // Without a key, what is left of the header is the scheme: a bearer header that shows nothing valid.
+    let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+    let (scheme, key) = value.split_at(end);
+    scheme.eq_ignore_ascii_case(b"bearer").then_some(key)
 }

@@ -4,7 +4,6 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use protocol::link::header::{CallHeader, Purpose};
@@ -17,8 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::accept::accepts_events;
 use super::context::{HandlerResult, RequestContext};
 use super::era;
-use super::era::detect::VERSION;
-use super::response::{SESSION_ID, events};
+use super::response::events;
 use super::response_body::ResponseBody;
 use super::resume::{self, LAST_EVENT_ID};
 use crate::calls::{Calls, Updates};
@@ -30,17 +28,8 @@ use crate::usage::StreamShare;
 
 pub(super) const COMMENT: &[u8] = b":\n\n";
 
-/// Path at which clients of 2024-11-05 open their stream.
-const SSE_PATH: &str = "/sse";
-
-/// Returns whether a GET request opens the stream of the transport of 2024-11-05, whose clients wait there for an `endpoint` event
-/// that never comes. Clients of later versions name a session or a version.
-fn is_sse_transport(path: &str, headers: &HeaderMap) -> bool {
-    path == SSE_PATH && !headers.contains_key(SESSION_ID) && !headers.contains_key(VERSION)
-}
-
 /// State of one stream.
-struct Listening {
+pub(super) struct Listening {
     changes: ListChanges,
     /// Updates of resources that the session subscribed to.
     updates: Updates,
@@ -58,11 +47,8 @@ struct Listening {
 }
 
 /// Handles a GET request: opens a stream that ends when the edge closes or the session ends.
-pub(crate) async fn handle<C: Calls>(
-    context: &RequestContext<'_, C>,
-    path: &str,
-) -> HandlerResult<C::Stream> {
-    let session = check(context, path).map_err(|failure| context.refusal(failure))?;
+pub(crate) async fn handle<C: Calls>(context: &RequestContext<'_, C>) -> HandlerResult<C::Stream> {
+    let session = check(context).map_err(|failure| context.refusal(failure))?;
     if let Some((session, last)) = session.as_ref().zip(context.headers.get(LAST_EVENT_ID)) {
         return resume::handle(context, session, last).await;
     }
@@ -70,11 +56,8 @@ pub(crate) async fn handle<C: Calls>(
     Ok(events(ResponseBody::Listen(listen(context, session.as_ref(), share))))
 }
 
-fn check<C>(context: &RequestContext<'_, C>, path: &str) -> Result<Option<Session>, Failure> {
+fn check<C>(context: &RequestContext<'_, C>) -> Result<Option<Session>, Failure> {
     era::check_http_method(context.headers, "GET")?;
-    if is_sse_transport(path, context.headers) {
-        return Err(Failure::SseTransport(SSE_PATH));
-    }
     if !accepts_events(context.headers) {
         return Err(Failure::NotAcceptable("GET opens a stream: accept text/event-stream".into()));
     }
@@ -87,28 +70,53 @@ fn listen<C: Calls>(
     session: Option<&Session>,
     share: StreamShare,
 ) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
-    let edge = context.edge;
-    let listener = session.map(|session| edge.listeners.open(session.id));
-    // A session that ended since the request was checked found no stream to end.
-    if let Some(session) = session.filter(|session| edge.revoked.contains(session)) {
-        edge.listeners.end(&session.id);
+    Box::pin(stream::unfold(Listening::new(context, session, share), next))
+}
+
+impl Listening {
+    /// Begins to listen for a session; `None`: for a client without one.
+    pub(super) fn new<C: Calls>(
+        context: &RequestContext<'_, C>,
+        session: Option<&Session>,
+        share: StreamShare,
+    ) -> Self {
+        let edge = context.edge;
+        let listener = session.map(|session| edge.listeners.open(session.id));
+        // A session that ended since the request was checked found no stream to end.
+        if let Some(session) = session.filter(|session| edge.revoked.contains(session)) {
+            edge.listeners.end(&session.id);
+        }
+        let left = session.map(|session| Duration::from_secs(session.expires.saturating_sub(unix_now())));
+        Self {
+            changes: ListChanges::new(edge.listing.clone(), context.call_context().requester().into_owned()),
+            updates: match session {
+                Some(session) => updates(context, session),
+                None => Box::pin(stream::pending()),
+            },
+            closing: edge.subscribe_closing(),
+            listener,
+            expires: left.and_then(|left| Instant::now().checked_add(left)),
+            keepalive: edge.config.keepalive,
+            opened: false,
+            _guard: edge.count_listening_stream(),
+            _share: share,
+        }
     }
-    let left = session.map(|session| Duration::from_secs(session.expires.saturating_sub(unix_now())));
-    let state = Listening {
-        changes: ListChanges::new(edge.listing.clone()),
-        updates: match session {
-            Some(session) => updates(context, session),
-            None => Box::pin(stream::pending()),
-        },
-        closing: edge.subscribe_closing(),
-        listener,
-        expires: left.and_then(|left| Instant::now().checked_add(left)),
-        keepalive: edge.config.keepalive,
-        opened: false,
-        _guard: edge.count_listening_stream(),
-        _share: share,
-    };
-    Box::pin(stream::unfold(state, next))
+
+    /// Waits for an event of which the client is to be told; `None`: the session has ended, or there will be none. Cancel-safe.
+    pub(super) async fn next_event(&mut self) -> Option<Bytes> {
+        tokio::select! {
+            biased;
+            changed = next_change(&mut self.changes, self.listener.as_mut()) => changed,
+            update = next_update(&mut self.updates) => Some(update),
+            () = expired(self.expires) => None,
+        }
+    }
+
+    /// Returns a receiver that turns `true` when the edge closes.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.clone()
+    }
 }
 
 async fn next(mut state: Listening) -> Option<(Bytes, Listening)> {
@@ -116,14 +124,12 @@ async fn next(mut state: Listening) -> Option<(Bytes, Listening)> {
         state.opened = true;
         return Some((Bytes::from_static(COMMENT), state));
     }
-    let Listening { changes, updates, closing, listener, expires, keepalive, .. } = &mut state;
+    let (mut closing, keepalive) = (state.closing(), state.keepalive);
     let bytes = tokio::select! {
         biased;
         _ = closing.wait_for(|closing| *closing) => return None,
-        changed = next_change(changes, listener.as_mut()) => changed?,
-        update = next_update(updates) => update,
-        () = expired(*expires) => return None,
-        () = sleep(*keepalive) => Bytes::from_static(COMMENT),
+        told = state.next_event() => told?,
+        () = sleep(keepalive) => Bytes::from_static(COMMENT),
     };
     Some((bytes, state))
 }
@@ -143,7 +149,7 @@ async fn next_update(updates: &mut Updates) -> Bytes {
     loop {
         match updates.next().await {
             Some(ListenEvent::Updated(update)) => return event(&update.notification(None)),
-            Some(ListenEvent::Watching(_)) => {}
+            Some(ListenEvent::Watching(_) | ListenEvent::Posted(_)) => {}
             None => *updates = Box::pin(stream::pending()),
         }
     }

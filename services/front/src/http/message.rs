@@ -33,7 +33,7 @@ use crate::trace::RequestSpan;
 use serde_json::value::RawValue;
 
 /// Longest request id, in bytes of JSON: ids travel in call headers.
-const MAX_ID_BYTES: usize = 1024;
+pub(super) const MAX_ID_BYTES: usize = 1024;
 
 /// State of a request after everything that happens without waiting.
 enum Begun<S> {
@@ -109,7 +109,10 @@ async fn on_request<C: Calls>(
 }
 
 /// Writes down a request that becomes a call, where calls must be.
-async fn write_down<C: Calls>(context: &RequestContext<'_, C>, request: &Request<'_>) -> Result<(), Failure> {
+pub(super) async fn write_down<C: Calls>(
+    context: &RequestContext<'_, C>,
+    request: &Request<'_>,
+) -> Result<(), Failure> {
     let subject = match Method::find(request.method) {
         Some(Method { answered_by: AnsweredBy::Edge, .. }) => return Ok(()),
         Some(method) => method.subject,
@@ -175,7 +178,7 @@ struct NewSession<'a> {
 
 /// Returns the capabilities that a client declares as a session's token carries them: those that a server can ask for, where all are too
 /// long. `None`: the client has none.
-fn declared(capabilities: &RawValue) -> Option<String> {
+pub(super) fn declared(capabilities: &RawValue) -> Option<String> {
     const ASKABLE: [&str; 3] = ["elicitation", "roots", "sampling"];
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(capabilities.get()).ok()?;
     if members.is_empty() {
@@ -208,7 +211,9 @@ fn event_ids<C>(
     let holder = Holder { sealer, principal: context.principal, session: session.id };
     let place = CallPlace::default();
     let token = request.params.meta.as_ref().and_then(|meta| meta.progress_token);
-    let ids = EventIds::new(holder, place.clone(), request.id, token);
+    let subject = Method::find(request.method).map_or(Subject::Nothing, |method| method.subject);
+    let named = request.params.subject(subject).map(|(kind, name)| (kind, name.as_str()));
+    let ids = EventIds::new(holder, place.clone(), request.id, token).map(|ids| ids.naming(named));
     caller.place = ids.is_some().then_some(place);
     Ok(ids)
 }
@@ -251,19 +256,30 @@ fn on_notification<C: Calls>(
     }
 }
 
-/// Passes a client's response on to the backend that asked. A response with an id that no server of ours gives out is accepted and dropped.
+/// Answers a client's response to a request of a backend.
 async fn on_response<C: Calls>(
     context: &RequestContext<'_, C>,
     id: &RawValue,
     message: &Bytes,
 ) -> HandlerResult<C::Stream> {
-    let caller = era::response_sender(context).map_err(|failure| context.refusal(failure))?;
-    if !id.get().starts_with('"') {
-        return Ok(empty(StatusCode::ACCEPTED));
-    }
-    let stream = context.edge.reply(id, message, caller, context.call_context());
-    reply_outcome(stream).await.map_err(|failure| context.refusal(failure))?;
+    let refused = |failure| context.refusal(failure);
+    let caller = era::response_sender(context).map_err(refused)?;
+    deliver_reply(context, id, message, caller).await.map_err(refused)?;
     Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// Passes a client's response on to the backend that asked, and waits until it is there. One with an id that no server of ours gives out
+/// is dropped.
+pub(super) async fn deliver_reply<C: Calls>(
+    context: &RequestContext<'_, C>,
+    id: &RawValue,
+    message: &Bytes,
+    caller: Caller,
+) -> Result<(), Failure> {
+    if !id.get().starts_with('"') {
+        return Ok(());
+    }
+    reply_outcome(context.edge.reply(id, message, caller, context.call_context())).await
 }
 
 /// Waits until a response has reached the backend.

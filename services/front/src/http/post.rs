@@ -11,7 +11,7 @@ use super::request_body::{BodyLimits, read_body};
 use crate::calls::Calls;
 
 /// Label of requests of which no message could be read.
-const INVALID: &str = "invalid";
+pub(super) const INVALID: &str = "invalid";
 
 /// Handles a POST request. Dropping the future ends the call that the message began, as [`Calls::Stream`] says.
 pub(crate) async fn handle<C, B>(context: &RequestContext<'_, C>, body: B) -> Handled<C::Stream>
@@ -25,21 +25,10 @@ where
             Ok(accept) => accept,
             Err(failure) => return refused(failure),
         };
-    let config = &context.edge.config;
-    let limits = BodyLimits {
-        max_bytes: config.max_body,
-        timeout: config.request_timeout,
-        stall: config.limits.stall,
-    };
-    let share = context.edge.usage.body(context.client());
-    let body = match read_body(context.headers, body, limits, share).await {
+    let body = match read_message(context, body).await {
         Ok(body) => body,
         Err(failure) => return refused(failure),
     };
-    // The parser skips members that the relay does not need, but slaves get the message as text.
-    if let Err(error) = std::str::from_utf8(&body) {
-        return refused(Failure::NotJson(error.to_string()));
-    }
     let share = match context.edge.usage.stream(context.client()) {
         Ok(share) => share,
         Err(failure) => return refused(failure),
@@ -49,4 +38,22 @@ where
         response.body_mut().keep(share);
     }
     handled
+}
+
+/// Reads the body of a request within the limits of its client. The bytes are UTF-8.
+pub(super) async fn read_message<C, B>(context: &RequestContext<'_, C>, body: B) -> Result<Bytes, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let config = &context.edge.config;
+    let limits = BodyLimits {
+        max_bytes: config.max_body,
+        timeout: config.request_timeout,
+        stall: config.limits.stall,
+    };
+    let share = context.edge.usage.body(context.client());
+    let body = read_body(context.headers, body, limits, share).await?;
+    // The parser skips members that the relay does not need, but slaves get the message as text.
+    std::str::from_utf8(&body).map_err(|error| Failure::NotJson(error.to_string()))?;
+    Ok(body)
 }

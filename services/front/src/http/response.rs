@@ -19,9 +19,6 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// HTTP methods of the MCP endpoint.
 pub(crate) const METHODS: HeaderValue = HeaderValue::from_static("POST, GET, DELETE, OPTIONS");
 
-/// HTTP methods of a path whose GET stream is asked for in the manner of 2024-11-05.
-const METHODS_WITHOUT_GET: HeaderValue = HeaderValue::from_static("POST, DELETE, OPTIONS");
-
 /// Refusal of a request: the reason, and what the response needs to know of the request.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -50,11 +47,14 @@ pub(crate) fn refusal_response<S>(refusal: &Refusal) -> Response<ResponseBody<S>
         Failure::Unauthorized(_) | Failure::AnonymousRefused => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcp\""));
         }
+        Failure::InsufficientScope { scopes } => {
+            let challenge = format!(r#"Bearer error="insufficient_scope", scope="{}""#, scopes.join(" "));
+            if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+        }
         Failure::HttpMethodNotAllowed(_) => {
             headers.insert(ALLOW, METHODS);
-        }
-        Failure::SseTransport(_) => {
-            headers.insert(ALLOW, METHODS_WITHOUT_GET);
         }
         _ => {}
     }

@@ -25,6 +25,8 @@ pub enum ResponseBody<S> {
     Stream(Box<ResponseStream<S>>),
     /// GET stream of a legacy client.
     Listen(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    /// Stream of a session of 2024-11-05.
+    Session(Pin<Box<dyn Stream<Item = Result<Bytes, BodyAborted>> + Send>>),
     /// Open body that may be ended before its end.
     Limited(Box<LimitedBody<S>>),
 }
@@ -42,7 +44,7 @@ impl<S> ResponseBody<S> {
     /// Returns a body that ends with this failure as soon as `end` completes, where it is still open then.
     pub(crate) fn until(self, end: impl Future<Output = ()> + Send + 'static, failure: Failure) -> Self {
         match self {
-            Self::Stream(_) | Self::Listen(_) => {
+            Self::Stream(_) | Self::Listen(_) | Self::Session(_) => {
                 Self::Limited(Box::new(LimitedBody { body: self, end: Some(Box::pin(end)), failure }))
             }
             Self::Whole(_) | Self::Limited(_) => self,
@@ -72,7 +74,7 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseBody<S> {
     fn end_early(&mut self, failure: &Failure) {
         match self {
             Self::Stream(stream) => stream.fail_all(failure),
-            Self::Listen(_) => *self = Self::Whole(Segments::default()),
+            Self::Listen(_) | Self::Session(_) => *self = Self::Whole(Segments::default()),
             Self::Whole(_) | Self::Limited(_) => {}
         }
     }
@@ -106,6 +108,7 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> Body for ResponseBody<S> {
             Self::Whole(segments) => segments.pop().map(Ok),
             Self::Stream(stream) => std::task::ready!(stream.poll_next(cx)),
             Self::Listen(stream) => std::task::ready!(stream.as_mut().poll_next(cx)).map(Ok),
+            Self::Session(stream) => std::task::ready!(stream.as_mut().poll_next(cx)),
             Self::Limited(limited) => return limited.poll_frame(cx),
         };
         Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
@@ -129,6 +132,7 @@ impl<S> std::fmt::Debug for ResponseBody<S> {
             Self::Whole(_) => "Whole",
             Self::Stream(_) => "Stream",
             Self::Listen(_) => "Listen",
+            Self::Session(_) => "Session",
             Self::Limited(_) => "Limited",
         })
     }

@@ -97,6 +97,11 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
         }
     }
 
+    /// Returns whether the last bytes were a part of a message that is not complete.
+    pub(crate) fn is_within_message(&self) -> bool {
+        self.position == Position::WithinMessage || !self.out.is_empty()
+    }
+
     /// Returns the next bytes, `None` at the end, or the error after which nothing follows.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         loop {

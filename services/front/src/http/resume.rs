@@ -73,6 +73,8 @@ fn request(session: &Session, sealed: &SealedCall, after: u64) -> (CallHeader, B
         purpose: Purpose::Resume { call: sealed.spot.call.clone(), after },
         request_state: label.map_or(RequestState::Absent, RequestState::Labelled),
         session: Some(session.key()),
+        kind: sealed.named.as_ref().map(|(kind, _)| *kind),
+        name: sealed.named.as_ref().map(|(_, name)| name.clone()),
         ..CallHeader::new("resume", Era::Legacy, session.version)
     };
     let token = sealed.token.as_ref().map(|token| format!(r#""progressToken":{token}"#)).unwrap_or_default();

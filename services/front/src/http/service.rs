@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::Router;
+use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
 use bytes::Bytes;
@@ -23,9 +24,9 @@ use super::health::{HEALTH, health};
 use super::path::known_path;
 use super::response::{Refusal, empty, refusal_response};
 use super::response_body::ResponseBody;
-use super::revocation::{revoked, until_revoked};
+use super::revocation::{Ending, until_revoked};
 use super::skip::skip_small;
-use super::{audit, cors, guard, listen, post, session_end};
+use super::{audit, authorities, cors, guard, listen, metadata, post, session_end, sse_transport};
 use crate::calls::Calls;
 use crate::edge::Edge;
 
@@ -114,7 +115,7 @@ where
 
 /// Answers one request, counts it, records a refusal in the audit stream, and adds the CORS headers.
 async fn serve<C, B>(
-    edge: &Edge<C>,
+    edge: &Arc<Edge<C>>,
     head: &Parts,
     client: ClientAddress,
     mut body: B,
@@ -124,10 +125,25 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let began = Instant::now();
-    let origin = guard::check_origin(&edge.config, &head.headers);
+    if let Some(response) = metadata::answer(edge, head, &PATHS) {
+        edge.meter.record_answer(http_method_label(&head.method), None, began.elapsed().as_secs_f64());
+        return response;
+    }
+    let authority = authorities::authority_of(&edge.config, head);
+    // The authorization server has pages of its own, and answers pages of others without a browser's credentials.
+    let origin = match authority {
+        Some(_) => Ok(None),
+        None => guard::check_origin(&edge.config, &head.headers),
+    };
     let admitted = origin.as_ref().map(drop).map_err(Clone::clone).and_then(|()| check_host(edge, head));
     let Handled { result, counted_by } = match admitted {
-        Ok(()) => route(edge, head, client, &mut body).await,
+        Ok(()) => match authority {
+            Some(authority) => {
+                let answer = authorities::answer(Arc::clone(authority), head, client, &mut body).await;
+                Handled::by_edge(http_method_label(&head.method), answer)
+            }
+            None => route(edge, head, client, &mut body).await,
+        },
         Err(failure) => Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure))),
     };
     if let CountedBy::Edge(label) = counted_by {
@@ -140,9 +156,22 @@ where
         audit::record_refusal(head, client.named, &refusal.failure);
         skip_small(&head.headers, &mut body).await;
     }
-    let mut response = result.unwrap_or_else(|refusal| refusal_response(&refusal));
+    let mut response = result.unwrap_or_else(|refusal| refuse(edge, head, &refusal));
     if let Ok(Some(origin)) = origin {
         cors::expose(origin.clone(), response.headers_mut());
+    }
+    response
+}
+
+/// Builds the response of a refusal, with the challenge that tells how to be let in.
+fn refuse<C: Calls>(edge: &Edge<C>, head: &Parts, refusal: &Refusal) -> Response<ResponseBody<C::Stream>> {
+    let mut response = refusal_response(refusal);
+    let config = &edge.config;
+    let shown = guard::shown(&head.headers);
+    let of_authority = || authorities::challenge(config, &refusal.failure, shown);
+    let of_tokens = || metadata::challenge(config.tokens.as_ref(), &refusal.failure, shown);
+    if let Some(challenge) = of_authority().or_else(of_tokens) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     response
 }
@@ -161,7 +190,7 @@ fn check_host<C>(edge: &Edge<C>, head: &Parts) -> Result<(), Failure> {
 }
 
 /// Hands a request on by its path and its HTTP method.
-async fn route<C, B>(edge: &Edge<C>, head: &Parts, client: ClientAddress, body: B) -> Handled<C::Stream>
+async fn route<C, B>(edge: &Arc<Edge<C>>, head: &Parts, client: ClientAddress, body: B) -> Handled<C::Stream>
 where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
@@ -179,16 +208,16 @@ where
         }
         (&Method::GET | &Method::HEAD, true) => Handled::by_edge(label, Ok(health(edge))),
         (&Method::POST | &Method::GET | &Method::DELETE, false) => {
-            let context = match authenticate(edge, head, client) {
-                Ok(context) => context,
+            let (context, ending) = match authenticate(edge, head, client).await {
+                Ok(admitted) => admitted,
                 Err(refusal) => return Handled::by_edge(label, Err(refusal)),
             };
-            let key = context.credential.key.as_deref();
-            match key.and_then(|key| edge.config.keys.revocation(key)) {
+            match ending {
                 None => handle(&context, head, body).await,
-                Some(revocation) => {
-                    let refused = || Handled::by_edge(label, Err(context.refusal(revoked())));
-                    until_revoked(revocation, handle(&context, head, body), refused).await
+                Some(ending) => {
+                    let refusal = context.refusal(ending.failure());
+                    let refused = || Handled::by_edge(label, Err(refusal));
+                    until_revoked(ending, handle(&context, head, body), refused).await
                 }
             }
         }
@@ -207,23 +236,29 @@ where
 {
     let label = http_method_label(&head.method);
     match head.method {
-        Method::POST => post::handle(context, body).await,
-        Method::GET => Handled::by_edge(label, listen::handle(context, head.uri.path()).await),
+        Method::POST => match sse_transport::endpoint(&head.uri) {
+            Some(token) => sse_transport::post(context, token, body).await,
+            None => post::handle(context, body).await,
+        },
+        Method::GET if sse_transport::is_asked_for(&head.uri, context.headers) => {
+            Handled::by_edge(label, sse_transport::open(context).await)
+        }
+        Method::GET => Handled::by_edge(label, listen::handle(context).await),
         _ => Handled::by_edge(label, session_end::handle(context)),
     }
 }
 
-/// Identifies the sender of a request.
-fn authenticate<'a, C>(
-    edge: &'a Edge<C>,
+/// Identifies the sender of a request, and returns the end of what it showed.
+async fn authenticate<'a, C>(
+    edge: &'a Arc<Edge<C>>,
     head: &'a Parts,
     client: ClientAddress,
-) -> Result<RequestContext<'a, C>, Refusal> {
+) -> Result<(RequestContext<'a, C>, Option<Ending>), Refusal> {
     let ClientAddress { connection, named: peer } = client;
-    match guard::authenticate(&edge.config, Audience::Clients, connection, &head.headers) {
-        Ok(credential) => {
+    match guard::authenticate_client(&edge.config, connection, &head.headers).await {
+        Ok((credential, ending)) => {
             let principal = credential.principal();
-            Ok(RequestContext { edge, headers: &head.headers, credential, principal, peer })
+            Ok((RequestContext { edge, headers: &head.headers, credential, principal, peer }, ending))
         }
         Err(failure) => Err(Refusal { failure, era: era_by_header(&head.headers), id: None }),
     }

@@ -7,7 +7,6 @@ use super::context::{HandlerResult, RequestContext};
 use super::era;
 use super::response::empty;
 use crate::calls::Calls;
-use crate::edge::unix_now;
 
 /// Handles a DELETE request: revokes the session's token and releases what is kept for the session.
 pub(crate) fn handle<C: Calls>(context: &RequestContext<'_, C>) -> HandlerResult<C::Stream> {
@@ -15,9 +14,6 @@ pub(crate) fn handle<C: Calls>(context: &RequestContext<'_, C>) -> HandlerResult
         .and_then(|()| era::session(context))
         .and_then(|session| session.ok_or(Failure::SessionNotFound))
         .map_err(|failure| context.refusal(failure))?;
-    context.edge.revoked.insert(&session, unix_now());
-    context.edge.listeners.end(&session.id);
-    context.edge.log_levels.lock().remove(&session.key());
-    context.edge.calls.end_session(&session.key());
+    context.edge.end_session(&session);
     Ok(empty(StatusCode::OK))
 }

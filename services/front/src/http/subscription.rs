@@ -76,7 +76,7 @@ pub(crate) fn open<C: Calls>(
         };
         edge.calls.updates(header, request.message.clone(), context.call_context())
     };
-    let changes = ListChanges::new(edge.listing.clone());
+    let changes = ListChanges::new(edge.listing.clone(), context.call_context().requester().into_owned());
     let state = Subscription {
         id: request.id.into(),
         phase: Phase::Opening,
@@ -130,6 +130,7 @@ async fn next(mut state: Subscription) -> Option<(Bytes, Subscription)> {
             Awaited::Update(Some(ListenEvent::Updated(update))) => {
                 state.ready_event(&update.notification(Some(&state.id)));
             }
+            Awaited::Update(Some(ListenEvent::Posted(_))) => {}
             Awaited::Update(None) => {
                 state.acknowledge(&[]);
                 state.updates = Box::pin(stream::pending());

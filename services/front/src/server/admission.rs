@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
-use runtime::admission::{Exhausted, Refusals, unavailable};
+use runtime::admission::{Exhausted, Limits, Network, Refusals, Shares, unavailable};
 use runtime::repeats::{self, Kind, Repeats};
 
-use super::limits::MAX_REFUSALS;
+use super::limits::{MAX_BEYOND, MAX_REFUSALS};
 use super::port::Accepted;
+use super::upgrade::Upgrades;
 use crate::calls::Calls;
 use crate::edge::Edge;
 use crate::metrics::{ClientRefusal, record_client_refusal};
@@ -26,43 +27,80 @@ fn log_repeats(repeats: &Repeats) {
 }
 
 /// The admission of one port's connections.
-pub(super) struct Admission(Refusals);
+pub(super) struct Admission {
+    refusals: Refusals,
+    /// Connections beyond the limits, of which some may be for an upgrade; `None`: there are no upgrades.
+    beyond: Option<Shares<Network>>,
+}
+
+/// A connection that was let in.
+pub(super) struct LetIn {
+    pub(super) accepted: Accepted,
+    /// Returned when the connection is closed.
+    pub(super) share: ConnectionShare,
+    /// The limit that the connection exceeds, so that it is for an upgrade alone.
+    pub(super) beyond: Option<Beyond>,
+}
+
+/// A limit that a connection exceeds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beyond(Exhausted);
+
+impl Beyond {
+    /// Reports the refusal of a request that is for no upgrade.
+    pub(super) fn refuse(self, peer: IpAddr) -> Failure {
+        let what = report(peer, self.0);
+        Failure::Overloaded { what: what.to_owned(), retry_after: RETRY_AFTER }
+    }
+}
 
 impl Admission {
-    pub(super) fn new() -> Self {
-        Self(Refusals::new(MAX_REFUSALS))
+    /// Returns the admission of a port, with upgrades or without.
+    pub(super) fn new(upgrades: Option<&Upgrades>) -> Self {
+        Self { refusals: Refusals::new(MAX_REFUSALS), beyond: upgrades.map(|_| Shares::default()) }
     }
 
     /// Admits a connection, or refuses it at the least cost: with 503, or on a port with TLS without an answer, which
     /// would require a handshake. Trusted proxies have connections of many clients: their own addresses are not
     /// limited.
-    pub(super) fn admit<C: Calls>(
-        &self,
-        accepted: Accepted,
-        edge: &Edge<C>,
-    ) -> Option<(Accepted, ConnectionShare)> {
+    pub(super) fn admit<C: Calls>(&self, accepted: Accepted, edge: &Edge<C>) -> Option<LetIn> {
         let counted = (!edge.config.trusted.trusts(accepted.peer)).then_some(accepted.peer);
         match edge.usage.connection(counted) {
-            Ok(share) => Some((accepted, share)),
-            Err(exhausted) => {
-                self.refuse(accepted, exhausted);
-                None
-            }
+            Ok(share) => Some(LetIn { accepted, share, beyond: None }),
+            Err(exhausted) => match self.let_in_beyond(counted) {
+                Some(share) => Some(LetIn { accepted, share, beyond: Some(Beyond(exhausted)) }),
+                None => {
+                    self.refuse(accepted, exhausted);
+                    None
+                }
+            },
         }
     }
 
-    fn refuse(&self, accepted: Accepted, exhausted: Exhausted) {
-        let (reason, limit) = match exhausted {
-            Exhausted::Total => (ClientRefusal::Connections, "too many connections (MAX_CONNECTIONS)"),
-            Exhausted::Each => (
-                ClientRefusal::ConnectionsPerAddress,
-                "too many connections of one address (MAX_CONNECTIONS_PER_ADDRESS)",
-            ),
-        };
-        record_client_refusal(reason);
-        log_first(accepted.peer, limit);
-        refuse(&self.0, accepted, limit);
+    /// Lets in a few beyond the limits, since clients must not keep those out whose connections are for an upgrade.
+    fn let_in_beyond(&self, counted: Option<IpAddr>) -> Option<ConnectionShare> {
+        let limits = Limits { total: MAX_BEYOND, each: MAX_BEYOND / 8 };
+        self.beyond.as_ref()?.take(counted.map(Network::from), 1, limits).ok()
     }
+
+    fn refuse(&self, accepted: Accepted, exhausted: Exhausted) {
+        let limit = report(accepted.peer, exhausted);
+        refuse(&self.refusals, accepted, limit);
+    }
+}
+
+/// Reports a refusal. Returns the limit in words.
+fn report(peer: IpAddr, exhausted: Exhausted) -> &'static str {
+    let (reason, limit) = match exhausted {
+        Exhausted::Total => (ClientRefusal::Connections, "too many connections (MAX_CONNECTIONS)"),
+        Exhausted::Each => (
+            ClientRefusal::ConnectionsPerAddress,
+            "too many connections of one address (MAX_CONNECTIONS_PER_ADDRESS)",
+        ),
+    };
+    record_client_refusal(reason);
+    log_first(peer, limit);
+    limit
 }
 
 /// Refuses a connection for this limit.

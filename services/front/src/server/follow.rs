@@ -1,12 +1,13 @@
-//! Follows the files of keys while a server runs. Must not know their content.
+//! Follows the files of keys and issuers while a server runs. Must not know their content.
 
 use std::sync::Arc;
 
-use futures_util::future::join3;
-use runtime::config::{CommonConfig, KeyConfig};
+use futures_util::future::join4;
+use runtime::config::{CommonConfig, IssuersConfig, KeyConfig};
 use runtime::follow::ReloadSignal;
 use runtime::keys::{FollowedFile, KeyStore, Reload, follow_keys, follow_session_keys};
 use runtime::secret::SessionKeys;
+use runtime::tokens::follow_issuers;
 
 use crate::calls::Calls;
 use crate::edge::Edge;
@@ -20,6 +21,8 @@ pub enum AccessFile {
     OpsKeys,
     /// `SESSION_KEY_FILE`.
     SessionKeys,
+    /// `AUTH_ISSUERS`.
+    Issuers,
 }
 
 impl AccessFile {
@@ -29,11 +32,12 @@ impl AccessFile {
             Self::ClientKeys => "client_keys",
             Self::OpsKeys => "ops_keys",
             Self::SessionKeys => "session_keys",
+            Self::Issuers => "issuers",
         }
     }
 }
 
-/// Applies changes of the files of keys to an edge; calls `report` after each, and `on_session_keys` with changed session keys.
+/// Applies changes of the files of keys and issuers to an edge; calls `report` after each, and `on_session_keys` with changed session keys.
 /// Returns at once where no file is configured, otherwise runs until the future is dropped.
 pub async fn follow_access<C: Calls>(
     edge: Arc<Edge<C>>,
@@ -57,10 +61,16 @@ pub async fn follow_access<C: Calls>(
         let report = |outcome| report(AccessFile::SessionKeys, outcome);
         follow_session_keys(followed, reload.clone(), apply, report).await;
     };
-    join3(
+    let issuers = async |config: Option<IssuersConfig>| {
+        let Some((config, verifier)) = config.zip(edge.config.tokens.clone()) else { return };
+        let report = |outcome| report(AccessFile::Issuers, outcome);
+        follow_issuers(verifier, config.file, reload.clone(), report).await;
+    };
+    join4(
         keys(&edge.config.keys, access.clients, AccessFile::ClientKeys),
         keys(&edge.config.ops_keys, access.operators, AccessFile::OpsKeys),
         session_keys(session.file),
+        issuers(access.issuers),
     )
     .await;
 }

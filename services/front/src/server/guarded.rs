@@ -9,14 +9,14 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::progress::RequestGuard;
 
-/// Returns a response that keeps the guard as long as its body. Where something of the request was not read, it tells the
-/// client that the connection closes.
+/// Returns a response that keeps the guard as long as its body. Where the connection ends with it, it tells the
+/// client so.
 pub(super) fn guarded<B, T>(
     mut response: Response<B>,
     side: impl FnOnce(B) -> T,
     guard: Option<RequestGuard>,
 ) -> Response<GuardedBody<T>> {
-    if guard.as_ref().is_some_and(RequestGuard::is_unread) {
+    if guard.as_ref().is_some_and(RequestGuard::is_last) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response.map(|body| GuardedBody { body: side(body), _guard: guard })

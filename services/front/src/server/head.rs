@@ -2,14 +2,38 @@
 //! its size. Must not know what is requested.
 
 use axum::http::header::{HOST, TRANSFER_ENCODING};
-use axum::http::{HeaderMap, Version};
+use axum::http::{HeaderMap, Request, Version};
 use protocol::mcp::failure::Failure;
 
 use super::limits::{HEAD_LIMIT, MAX_BUFFERED};
+use super::progress::RequestGuard;
+use super::raw_head::Length;
 
 /// Checks that a request of HTTP/1.1 names its host once, that its headers are not too large, and that its body has no transfer
 /// coding but `chunked`.
-pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
+///
+/// A body with two lengths is refused: whoever forwards the request may go by the other one, so that the two see different
+/// requests (RFC 9112, 6.1). Where it was not seen whether there are two, no further request is taken on the connection.
+pub(super) fn check_request<B>(
+    request: &Request<B>,
+    guard: Option<&mut RequestGuard>,
+) -> Result<(), Failure> {
+    check(request.version(), request.headers())?;
+    let Some(guard) = guard.filter(|_| request.headers().contains_key(TRANSFER_ENCODING)) else {
+        return Ok(());
+    };
+    match guard.length() {
+        Length::Absent => {}
+        Length::Unseen => guard.set_last(),
+        Length::Declared => {
+            guard.set_last();
+            return Err(Failure::BadHttp("Content-Length beside Transfer-Encoding"));
+        }
+    }
+    Ok(())
+}
+
+fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
     // hyper's limit is that of its buffer, which may have a little more.
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if size > MAX_BUFFERED {

@@ -20,6 +20,10 @@ pub(super) const HEAD_LIMIT: &str = "at most 64 KiB and 100 headers are read";
 /// Most connections to a port of operators at once.
 pub(super) const MAX_OPS_CONNECTIONS: usize = 256;
 
+/// Most connections to the clients' port at once beyond the limits of clients, where some may be for an upgrade: their first request
+/// decides. A network may have an eighth of them.
+pub(super) const MAX_BEYOND: usize = 256;
+
 /// Most refusals of connections that are written at once.
 pub(super) const MAX_REFUSALS: usize = 64;
 

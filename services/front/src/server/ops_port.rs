@@ -148,9 +148,9 @@ async fn answer(
     peer: Option<IpAddr>,
     progress: Progress,
 ) -> Result<Response<GuardedBody<Body>>, Infallible> {
-    let guard = Some(progress.begin_request(None));
+    let mut guard = Some(progress.begin_request(None));
     let request = request.map(|body| RequestBody::new(body, Some(progress)));
-    let response = match head::check(request.version(), request.headers()) {
+    let response = match head::check_request(&request, guard.as_mut()) {
         Ok(()) => router.answer(request, peer).await?,
         Err(failure) => refusal(failure),
     };

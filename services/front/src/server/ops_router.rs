@@ -20,6 +20,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use futures_util::stream::Empty;
+use policy::Role;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
 use runtime::ops::{AuthPolicy, CONTENT_POLICY, Ops};
@@ -171,6 +172,9 @@ impl<B> MakeSpan<B> for RequestLogSpan {
     }
 }
 
+/// Paths that the status page reads.
+const STATUS_PAGE: [&str; 3] = ["/api/v1/status", "/api/v1/slaves", "/api/v1/calls"];
+
 /// Beginning of the paths of the API, whose readers are in the audit stream.
 const API: &str = "/api/";
 
@@ -183,7 +187,11 @@ async fn authorize(
 ) -> Response {
     let policy = ops.policy(request.uri().path()).unwrap_or(AuthPolicy::Open);
     let client = ClientAddress::of(&config.trusted, peer, request.headers());
-    let failure = match check(&config, policy, client, &request) {
+    let checked = check(&config, policy, client, &request).and_then(|reader| {
+        check_role(&config, policy, request.uri().path(), &reader)?;
+        Ok(reader)
+    });
+    let failure = match checked {
         Ok(reader) => {
             if request.uri().path().starts_with(API) {
                 audit::record_read(request.uri().path(), client.named, &reader);
@@ -195,6 +203,26 @@ async fn authorize(
     let (head, _) = request.into_parts();
     audit::record_refusal(&head, client.named, &failure);
     refusal(failure)
+}
+
+/// Checks whether the policy lets an operator read the endpoint at this path.
+fn check_role(
+    config: &EdgeConfig,
+    access: AuthPolicy,
+    path: &str,
+    reader: &Credential,
+) -> Result<(), Failure> {
+    let Some(policy) = config.policy.as_ref().filter(|_| access == AuthPolicy::Key) else { return Ok(()) };
+    let roles: &[Role] = match path {
+        "/metrics" => &[Role::Metrics],
+        path if STATUS_PAGE.contains(&path) => &[Role::Api, Role::Ui],
+        _ => &[Role::Api],
+    };
+    let (policy, reader) = (policy.current(), reader.requester());
+    if roles.iter().any(|role| policy.allows_operator(*role, &reader)) {
+        return Ok(());
+    }
+    Err(Failure::Forbidden("the policy gives this operator no role for this endpoint (POLICY)".into()))
 }
 
 /// Checks origin and host of browsers' requests and the key, as far as the policy asks for them.

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::limits::HEADER_TIMEOUT;
+use super::upgrade::Upgrades;
 
 /// How much later than we the system gives up a connection: only where it alone can know that nothing is taken.
 const SYSTEM_MARGIN: Duration = Duration::from_secs(2);
@@ -22,6 +23,8 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 pub struct Port {
     pub(super) listener: TcpListener,
     pub(super) tls: Option<Arc<ServerTls>>,
+    /// Requests that turn their connection into something else.
+    pub(super) upgrades: Option<Upgrades>,
 }
 
 /// A connection that was accepted, before its TLS handshake.
@@ -35,7 +38,13 @@ pub(super) struct Accepted {
 impl Port {
     /// A port that speaks TLS, if `tls` is given.
     pub fn new(listener: TcpListener, tls: Option<Arc<ServerTls>>) -> Self {
-        Self { listener, tls }
+        Self { listener, tls, upgrades: None }
+    }
+
+    /// Returns the same port, on which these requests turn their connection into something else.
+    #[must_use]
+    pub fn with_upgrades(self, upgrades: Option<Upgrades>) -> Self {
+        Self { upgrades, ..self }
     }
 
     /// Accepts the next connection. Cancel safe.

@@ -1,5 +1,5 @@
 //! The progress of one connection: since when it waits for a request's head, for a next request, for the client to take
-//! what was written, or for the rest of what the client sends. Must not know HTTP.
+//! what was written, or for the rest of what the client sends; and what the bytes of the next head were. Must not know HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::limits::{HEADER_TIMEOUT, IDLE_TIMEOUT, LINGER_IDLE, LINGER_TIMEOUT, TOTAL_GRACE};
+use super::raw_head::{Length, RawHead};
 
 /// What a connection was closed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ struct State {
     blocked: Option<Instant>,
     /// Whether the client may still send something of a request that is answered.
     unread: bool,
+    /// The head of the next request.
+    head: RawHead,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +63,12 @@ enum Reading {
 impl Progress {
     /// A new connection, which is to send a request's head now. `stall` is the time for which a client may take nothing.
     pub(super) fn new(stall: Duration) -> Self {
-        let state = State { reading: Reading::Head(Instant::now()), blocked: None, unread: false };
+        let state = State {
+            reading: Reading::Head(Instant::now()),
+            blocked: None,
+            unread: false,
+            head: RawHead::default(),
+        };
         Self(Arc::new(Shared { stall, state: Mutex::new(state) }))
     }
 
@@ -70,8 +78,12 @@ impl Progress {
     }
 
     /// Bytes arrived.
-    pub(super) fn on_read(&self) {
+    pub(super) fn on_read(&self, bytes: &[u8]) {
         let mut state = self.0.state.lock();
+        // What comes while a request is under way may be its body.
+        if matches!(state.reading, Reading::Idle(_) | Reading::Head(_)) && !state.unread {
+            state.head.read(bytes);
+        }
         match &mut state.reading {
             Reading::Idle(_) => state.reading = Reading::Head(Instant::now()),
             Reading::Lingering { last, .. } => *last = Instant::now(),
@@ -98,8 +110,9 @@ impl Progress {
         let mut state = self.0.state.lock();
         state.reading = Reading::Request { since: Instant::now(), limit };
         state.unread = false;
+        let length = std::mem::take(&mut state.head).length();
         drop(state);
-        RequestGuard(self.clone())
+        RequestGuard { progress: self.clone(), length, is_last: false }
     }
 
     /// Whether no request is under way.
@@ -154,18 +167,33 @@ impl Progress {
 
 /// One request of a connection, until its response is complete or given up.
 #[derive(Debug)]
-pub(super) struct RequestGuard(Progress);
+pub(super) struct RequestGuard {
+    progress: Progress,
+    length: Length,
+    /// Whether the connection ends with the response.
+    is_last: bool,
+}
 
 impl RequestGuard {
-    /// Whether something of the request was not read.
-    pub(super) fn is_unread(&self) -> bool {
-        self.0.is_unread()
+    /// Returns whether the head of the request had a Content-Length.
+    pub(super) fn length(&self) -> Length {
+        self.length
+    }
+
+    /// The connection ends with the response.
+    pub(super) fn set_last(&mut self) {
+        self.is_last = true;
+    }
+
+    /// Whether the connection ends with the response, as was decided or since something of the request was not read.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last || self.progress.is_unread()
     }
 }
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        let mut state = self.0.0.state.lock();
+        let mut state = self.progress.0.state.lock();
         if matches!(state.reading, Reading::Request { .. }) {
             state.reading = Reading::Idle(Instant::now());
         }
@@ -188,10 +216,10 @@ mod tests {
         let start = Instant::now();
         assert_eq!(due(&progress, start), Some((10, Overdue::Head)));
         tokio::time::advance(Duration::from_secs(3)).await;
-        progress.on_read();
+        progress.on_read(b"P");
         assert_eq!(due(&progress, start), Some((10, Overdue::Head)), "a trickle of bytes changes nothing");
         let request = progress.begin_request(None);
-        progress.on_read();
+        progress.on_read(b"P");
         assert_eq!(due(&progress, start), None, "a body has limits of its own");
         progress.on_blocked();
         tokio::time::advance(Duration::from_secs(3)).await;
@@ -207,7 +235,7 @@ mod tests {
             Some((66, Overdue::Stalled)),
             "the end of the response is not taken"
         );
-        progress.on_read();
+        progress.on_read(b"P");
         assert_eq!(due(&progress, start), Some((16, Overdue::Head)));
     }
 
@@ -240,7 +268,7 @@ mod tests {
         assert_eq!(due(&progress, start), Some((LINGER_IDLE.as_secs(), Overdue::Lingered)));
         for _ in 0..LINGER_TIMEOUT.as_secs() {
             tokio::time::advance(Duration::from_secs(1)).await;
-            progress.on_read();
+            progress.on_read(b"P");
         }
         assert_eq!(due(&progress, start), Some((LINGER_TIMEOUT.as_secs(), Overdue::Lingered)));
     }

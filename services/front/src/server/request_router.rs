@@ -7,18 +7,21 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Method, Request, Response};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Method, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use protocol::mcp::failure::Failure;
 use tower::Service as _;
 
+use super::admission::Beyond;
 use super::guarded::{GuardedBody, guarded};
 use super::head;
 use super::ops_router::OpsRouter;
 use super::progress::Progress;
 use super::request_body::RequestBody;
+use super::upgrade::{Pending, Upgrades};
 use crate::calls::Calls;
 use crate::http::response::{Refusal, refusal_response};
 use crate::http::response_body::ResponseBody;
@@ -28,18 +31,50 @@ use crate::http::service::McpService;
 pub(super) struct RequestRouter<C> {
     mcp: McpService<C>,
     ops: Option<OpsRouter>,
-    /// The progress of the connection, for the service of one.
-    progress: Option<Progress>,
+    upgrades: Option<Upgrades>,
+    /// The connection, for the service of one.
+    of: Option<OfConnection>,
+}
+
+/// What requests change of their connection.
+#[derive(Clone)]
+pub(super) struct OfConnection {
+    /// The address of its other end.
+    pub(super) peer: IpAddr,
+    pub(super) progress: Progress,
+    /// What follows an upgrade.
+    pub(super) pending: Pending,
+    /// The limit that the connection exceeds, so that it is for an upgrade alone.
+    pub(super) beyond: Option<Beyond>,
 }
 
 impl<C: Calls> RequestRouter<C> {
-    pub(super) fn new(mcp: McpService<C>, ops: Option<OpsRouter>) -> Self {
-        Self { mcp, ops, progress: None }
+    pub(super) fn new(mcp: McpService<C>, ops: Option<OpsRouter>, upgrades: Option<Upgrades>) -> Self {
+        Self { mcp, ops, upgrades, of: None }
     }
 
-    /// Returns the service of a connection from `peer` that makes this progress.
-    pub(super) fn of(&self, peer: IpAddr, progress: Progress) -> Self {
-        Self { mcp: self.mcp.of(peer), ops: self.ops.clone(), progress: Some(progress) }
+    /// Returns the service of a connection.
+    pub(super) fn of(&self, connection: OfConnection) -> Self {
+        let (ops, upgrades) = (self.ops.clone(), self.upgrades.clone());
+        Self { mcp: self.mcp.of(connection.peer), ops, upgrades, of: Some(connection) }
+    }
+
+    /// Answers a request for an upgrade, and all requests of a connection that is for one alone.
+    fn answer_upgrade(&self, request: &Request<RequestBody>) -> Option<Response<EitherBody<C>>> {
+        let connection = self.of.as_ref()?;
+        if let Some(upgrades) = self.upgrades.as_ref().filter(|upgrades| upgrades.takes(request)) {
+            let (mut head, ()) = Request::new(()).into_parts();
+            head.method = request.method().clone();
+            head.uri = request.uri().clone();
+            head.version = request.version();
+            head.headers = request.headers().clone();
+            let request = Request::from_parts(head, ());
+            return Some(upgrades.answer(connection.peer, request, &connection.pending).map(Either::Right));
+        }
+        let failure = connection.beyond?.refuse(connection.peer);
+        let mut response = refusal_response(&Refusal::unread(failure)).map(Either::Left);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        Some(response)
     }
 }
 
@@ -59,17 +94,22 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let limit = self.limit(request.method());
-        let guard = self.progress.as_ref().map(|progress| progress.begin_request(limit));
-        let request = request.map(|body| RequestBody::new(body, self.progress.clone()));
-        if let Err(failure) = head::check(request.version(), request.headers()) {
+        let progress = self.of.as_ref().map(|connection| connection.progress.clone());
+        let mut guard = progress.as_ref().map(|progress| progress.begin_request(limit));
+        let request = request.map(|body| RequestBody::new(body, progress));
+        if let Err(failure) = head::check_request(&request, guard.as_mut()) {
             let response = self.mcp.refuse(request.method(), failure);
             return Box::pin(async { Ok(guarded(response, Either::Left, guard)) });
+        }
+        let is_closed = self.mcp.edge().is_closed();
+        if let Some(response) = (!is_closed).then(|| self.answer_upgrade(&request)).flatten() {
+            return Box::pin(async { Ok(guarded(response, std::convert::identity, guard)) });
         }
         if let Some(ops) = self.ops.as_ref().filter(|ops| ops.takes(&request)) {
             let answer = ops.clone().answer(request, self.mcp.peer());
             return Box::pin(async { answer.await.map(|response| guarded(response, Either::Right, guard)) });
         }
-        if self.mcp.edge().is_closed() {
+        if is_closed {
             return Box::pin(async {
                 Ok(guarded(refusal_response(&Refusal::unread(Failure::Draining)), Either::Left, guard))
             });

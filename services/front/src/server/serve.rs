@@ -8,20 +8,22 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use runtime::ops::Ops;
 use runtime::shutdown::Shutdown;
 use runtime::tls::MaybeTlsStream;
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::admission::Admission;
+use super::admission::{Admission, LetIn};
 use super::limits::{
     DRAIN_HANDSHAKE_TIMEOUT, DRAIN_HEADER_TIMEOUT, DRAIN_REPLY_TIMEOUT, MAX_BUFFERED, PARTING_TIMEOUT,
 };
 use super::ops_router::OpsRouter;
 use super::port::{Accepted, Port};
 use super::progress::{Overdue, Progress};
-use super::request_router::RequestRouter;
+use super::request_router::{OfConnection, RequestRouter};
 use super::stream::WatchedStream;
+use super::upgrade::{AfterUpgrade, Pending};
 use super::watched::Watched;
 use crate::calls::Calls;
 use crate::edge::Edge;
@@ -38,6 +40,7 @@ struct Admitted<C> {
     accepted: Accepted,
     service: RequestRouter<C>,
     progress: Progress,
+    pending: Pending,
     /// Returned when the connection is closed.
     share: ConnectionShare,
 }
@@ -54,13 +57,15 @@ pub async fn serve<C: Calls>(
 ) {
     let port = port.into();
     let ops = ops.map(|ops| OpsRouter::new(ops, Arc::new(edge.config.clone())));
-    let service = RequestRouter::new(McpService::new(Arc::clone(&edge)), ops);
-    let admission = Admission::new();
+    let admission = Admission::new(port.upgrades.as_ref());
+    let service = RequestRouter::new(McpService::new(Arc::clone(&edge)), ops, port.upgrades.clone());
     let admit = |accepted| {
-        let (accepted, share) = admission.admit(accepted, &edge)?;
-        let progress = Progress::new(edge.config.limits.stall);
-        let service = service.of(accepted.peer, progress.clone());
-        Some(Admitted { accepted, service, progress, share })
+        let LetIn { accepted, share, beyond } = admission.admit(accepted, &edge)?;
+        let (progress, pending) = (Progress::new(edge.config.limits.stall), Pending::default());
+        let peer = accepted.peer;
+        let of = OfConnection { peer, progress: progress.clone(), pending: pending.clone(), beyond };
+        let service = service.of(of);
+        Some(Admitted { accepted, service, progress, pending, share })
     };
     // Each connection holds a receiver; when all are dropped, `closed` resolves.
     let (open, receiver) = watch::channel(());
@@ -105,7 +110,7 @@ async fn refuse_rest<C: Calls>(
 
 /// Serves one connection. Holds `open` until its last answer is complete.
 async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, open: watch::Receiver<()>) {
-    let Admitted { accepted, service, progress, share } = admitted;
+    let Admitted { accepted, service, progress, pending, share } = admitted;
     let handshake_limit = async {
         shutdown.draining().await;
         sleep(DRAIN_HANDSHAKE_TIMEOUT).await;
@@ -126,6 +131,11 @@ async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, o
         ended = &mut serving => {
             let overdue = ended.as_ref().err().copied();
             record_end(ended);
+            if let Some(then) = pending.take() {
+                // From here on, the connection is none of a client's.
+                drop((share, open));
+                return hand_over(serving, then);
+            }
             return part(serving, overdue).await;
         }
         () = shutdown.draining() => Pin::new(serving.get_mut().get_mut()).graceful_shutdown(),
@@ -136,6 +146,15 @@ async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, o
     }
     drop(serving);
     drop((share, open));
+}
+
+/// Passes a connection on that is no client's any more.
+fn hand_over<C: Calls>(serving: Watched<RepollOnSelfWake<ClientConnection<C>>>, then: AfterUpgrade) {
+    let parts = serving.into_inner().into_inner().into_parts();
+    let stream = parts.io.into_inner().into_inner();
+    // Whoever has it now has limits of its own.
+    let _ = SockRef::from(stream.tcp()).set_tcp_user_timeout(None);
+    then(stream, parts.read_buf);
 }
 
 /// Tells a client that was not answered why its connection ends.
@@ -170,7 +189,7 @@ fn is_timed_out(error: &hyper::Error) -> bool {
 /// Answers one request on a connection that was accepted while the process drains. The answer is a refusal: a closed
 /// port would be a "bad gateway" to load balancers. The shutdown does not wait for it.
 async fn refuse_connection<C: Calls>(admitted: Admitted<C>) {
-    let Admitted { accepted, service, progress, share } = admitted;
+    let Admitted { accepted, service, progress, share, .. } = admitted;
     let Some(stream) = accepted.handshake(progress.stall()).await else { return };
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(DRAIN_HEADER_TIMEOUT).keep_alive(false);

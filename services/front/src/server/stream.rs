@@ -40,6 +40,11 @@ impl<S> WatchedStream<S> {
         Self { inner, progress, replacement: None, opening: Opening::default(), lingering: None }
     }
 
+    /// Returns the stream below.
+    pub(super) fn into_inner(self) -> S {
+        self.inner
+    }
+
     /// Returns what a client that was not answered is to be told before the connection ends, and the stream to write it to.
     pub(super) fn into_parting(self, overdue: Option<Overdue>) -> Option<(S, Vec<u8>)> {
         let words = self.opening.parting_words(overdue)?;
@@ -97,7 +102,7 @@ impl<S: AsyncRead + Unpin> WatchedStream<S> {
             if read.is_err() || count == 0 {
                 break;
             }
-            self.progress.on_read();
+            self.progress.on_read(into.filled());
             self.lingering = Some(left.saturating_sub(count));
         }
         Poll::Ready(())
@@ -114,7 +119,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
         let read = Pin::new(&mut self.inner).poll_read(cx, into);
         if let Some(new) = into.filled().get(before..).filter(|new| !new.is_empty()) {
             self.opening.read(new);
-            self.progress.on_read();
+            self.progress.on_read(new);
         }
         read
     }

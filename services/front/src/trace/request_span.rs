@@ -6,7 +6,7 @@
 use std::time::SystemTime;
 
 use protocol::mcp::envelope::Meta;
-use protocol::mcp::era::Version;
+use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use runtime::traces;
 
@@ -80,9 +80,10 @@ impl RequestSpan {
         if let Some(peer) = context.peer {
             span.set("client.address", peer.to_string());
         }
-        let spec = failure.map(Failure::spec);
-        span.set("mcp_relay.outcome", spec.map_or("ok", |spec| spec.kind));
-        let outcome = spec.map_or(CallOutcome::Success, |spec| CallOutcome::Code(spec.code.into()));
+        span.set("mcp_relay.outcome", failure.map_or("ok", |failure| failure.spec().kind));
+        // A message whose version was not understood is refused as a legacy client's.
+        let era = arrival.version.map_or(Era::Legacy, Version::era);
+        let outcome = failure.map_or(CallOutcome::Success, |failure| CallOutcome::of_failure(failure, era));
         semconv::set_outcome(&mut span, outcome);
     }
 }

@@ -12,12 +12,15 @@ use bytes::Bytes;
 use front::calls::{CallContext, Calls, Listing, Updates};
 use front::{Edge, EdgeConfig};
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use metrics::with_local_recorder;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::entry_array::EntryArray;
+use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
+use protocol::mcp::subscription::ListenEvent;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
@@ -32,6 +35,7 @@ pub(crate) struct Recorded {
     pub(crate) ended: Vec<String>,
     pub(crate) listened: Vec<(CallHeader, Bytes)>,
     pub(crate) levels: Vec<(String, LogLevel)>,
+    pub(crate) posted: Vec<(String, Bytes)>,
 }
 
 /// Implementation of `Calls` that answers each call with the next script, or with one small result.
@@ -42,6 +46,8 @@ pub(crate) struct Fake {
     pub(crate) open: Arc<AtomicUsize>,
     /// Updates for the next one who listens.
     pub(crate) updates: Mutex<Option<Updates>>,
+    /// Where messages for other replicas go; `None`: nowhere.
+    pub(crate) other: Mutex<Option<mpsc::Sender<ListenEvent>>>,
     scripts: Mutex<VecDeque<mpsc::Receiver<ResponseEvent>>>,
 }
 
@@ -102,6 +108,15 @@ impl Calls for Fake {
         let updates = self.updates.lock().unwrap().take();
         updates.unwrap_or_else(|| Box::pin(futures_util::stream::empty()))
     }
+
+    fn post(&self, session: &str, message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
+        self.recorded.lock().unwrap().posted.push((session.into(), message.clone()));
+        let other = self.other.lock().unwrap().clone();
+        Box::pin(async move {
+            let event = ListenEvent::Posted(message);
+            other.ok_or(Failure::SessionNotFound)?.send(event).await.map_err(|_| Failure::SessionNotFound)
+        })
+    }
 }
 
 /// Edge under test, with its record.
@@ -154,6 +169,7 @@ impl Rig {
             taken: Arc::default(),
             open: Arc::default(),
             updates: Mutex::default(),
+            other: Mutex::default(),
             scripts: Mutex::default(),
         };
         let edge = Arc::new(Edge::new(config, fake));

@@ -13,5 +13,6 @@ mod modern;
 mod plain;
 mod recorder;
 mod refusal;
+mod sse_transport;
 mod stream;
 mod subscription;

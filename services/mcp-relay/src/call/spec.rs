@@ -51,7 +51,7 @@ pub(super) struct CallSpec {
 impl CallSpec {
     pub(super) fn of(call: Call, snapshot: &Snapshot) -> Result<Self, CommandError> {
         let (target, path) = match &call.url {
-            Some(url) => remote_server(url, call.ca_file.as_deref())?,
+            Some(url) => remote_server(url, call.ca_file.as_deref(), snapshot)?,
             None => local_server(snapshot)?,
         };
         let wait = call.wait.map(|span| seconds("--wait", span)).transpose()?;
@@ -91,7 +91,11 @@ fn format(call: &Call) -> Format {
 }
 
 /// Server and path of `--url`.
-fn remote_server(text: &str, roots: Option<&Path>) -> Result<(Target, String), CommandError> {
+fn remote_server(
+    text: &str,
+    roots: Option<&Path>,
+    snapshot: &Snapshot,
+) -> Result<(Target, String), CommandError> {
     let url = parse::http_url(text)
         .map_err(|expected| CommandError::Config(format!("--url {text:?}: expected {expected}")))?;
     let path = match (url.path(), url.query()) {
@@ -99,7 +103,7 @@ fn remote_server(text: &str, roots: Option<&Path>) -> Result<(Target, String), C
         (path, None) => path.to_owned(),
         (path, Some(query)) => format!("{path}?{query}"),
     };
-    Ok((at_url("--url", text, roots)?, path))
+    Ok((at_url("--url", text, roots, snapshot)?, path))
 }
 
 /// Server and path of this environment.

@@ -83,7 +83,7 @@ async fn start(fleet: &mut Fleet) -> anyhow::Result<Client> {
 /// A client of the server at `address` (`host:port`).
 fn client(address: &str) -> anyhow::Result<Client> {
     let (host, port) = address.rsplit_once(':').with_context(|| format!("{address:?} is no host:port"))?;
-    let target = Target { host: host.trim_matches(['[', ']']).to_owned(), port: port.parse()?, tls: None };
+    let target = Target::of_listener(host.trim_matches(['[', ']']), port.parse()?);
     let endpoint = Endpoint { target, path: "/mcp".into(), headers: Vec::new(), kept: None };
     Ok(Client::new(endpoint, Era::Modern, "mcp-relay-demo"))
 }

@@ -11,6 +11,9 @@ pub(super) fn examine(report: &mut Report, common: &CommonConfig) {
     let ports = [Some(&common.http), common.ops.port.as_ref()];
     let is_exposed = ports.into_iter().flatten().any(is_exposed);
     match (access.clients.is_set(), access.anonymous) {
+        (false, _) if access.issuers.is_some() => {
+            report.note("client keys", "AUTH_BEARER_KEYS is not set: clients need a token of AUTH_ISSUERS");
+        }
         (true, _) => report.good("client keys", format!("{} accepted", access.clients.count())),
         (false, AnonymousAccess::Everyone) if is_exposed => report.warn(
             "client keys",

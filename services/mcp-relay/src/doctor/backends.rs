@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ::slave::RunError;
 use ::slave::backends::history::LogCapture;
+use ::slave::backends::servers_file::StdioServer;
+use ::slave::backends::stdio::{ChildOwner, ChildRules, Sharing};
 use ::slave::config::SlaveConfig;
 use ::slave::executor::{BackendSnapshot, BackendState, Evidence, Executor, ExecutorConfig};
 use runtime::env::Snapshot;
@@ -39,7 +41,10 @@ const TOOLS: File = File { subject: "tools", variable: "SLAVE_TOOLS" };
 pub(super) fn examine_file(report: &mut Report, snapshot: &Snapshot) {
     match ::slave::backends_file_of(snapshot) {
         None => {}
-        Some(Ok(file)) => all_entries(report, BACKENDS, file.problems, file.warnings),
+        Some(Ok(file)) => {
+            all_entries(report, BACKENDS, file.problems, file.warnings);
+            sharing(report, &file.servers);
+        }
         Some(Err(error)) => unusable(report, BACKENDS, &error.to_string()),
     }
     match ::slave::tools_file_of(snapshot) {
@@ -53,6 +58,7 @@ pub(super) fn examine_file(report: &mut Report, snapshot: &Snapshot) {
 pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
     if let Ok(file) = ::slave::backends_file(config) {
         entries(report, BACKENDS, file.problems, file.warnings);
+        sharing(report, &file.servers);
     }
     if let Ok(file) = ::slave::tools_file(config) {
         entries(report, TOOLS, file.problems, file.warnings);
@@ -91,6 +97,27 @@ fn entries(report: &mut Report, file: File, problems: Vec<String>, warnings: Vec
     for warning in warnings {
         report.warn(file.subject, warning);
     }
+}
+
+/// Notes which entries run processes for their sessions or clients.
+fn sharing(report: &mut Report, servers: &[StdioServer]) {
+    for server in servers {
+        if let Sharing::Apart(rules) = server.sharing {
+            report.note("backends", own_processes(&server.name, rules));
+        }
+    }
+}
+
+/// Says how many processes an entry may have.
+fn own_processes(name: &str, rules: ChildRules) -> String {
+    let ChildRules { owner, most, idle } = rules;
+    let whom = match owner {
+        ChildOwner::Session => "session",
+        ChildOwner::Client => "client",
+    };
+    format!(
+        "{name} runs a process for each {whom}, at most {most} beside its first one (maxChildren), each until {idle:?} after its last call (idle)"
+    )
 }
 
 fn unusable(report: &mut Report, file: File, error: &str) {

@@ -12,18 +12,17 @@ use ::slave::config::{LinkConfig, ProxyUrl, SlaveConfig};
 use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, close, nonce_text};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, MAX_AUTH};
-use runtime::io_fault::describe;
-use runtime::tls::certificate_info;
+use runtime::tls::{MaybeTlsStream, certificate_info};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::certificate;
+use super::dialed::Dialed;
 use super::report::{Fault, Report};
+use super::{certificate, ways};
 
 /// Longest time for each of name resolution, TCP connection, TLS and WebSocket upgrade.
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,9 +43,14 @@ type Socket = Connection<Box<dyn Stream>>;
 pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &SlaveConfig) {
     for url in &link.proxies {
         report.good("proxy URL", url.to_string());
-        let found = resolve(url).await;
+        let way = url.way(&link.ways);
+        if !ways::report(report, &url.to_string(), &way) {
+            continue;
+        }
+        let dialed = Dialed::of(url, &way);
+        let found = dialed.resolve().await;
         let Some(addresses) = report.step("name", found) else { continue };
-        let connected = connect(&addresses).await;
+        let connected = dialed.connect(&addresses).await;
         let Some((streams, failures)) = report.step("TCP", connected) else { continue };
         if !failures.is_empty() {
             let failures = failures.join("; ");
@@ -56,6 +60,8 @@ pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &Sla
             report.note("TLS", "not used: ws:// is for trusted networks, wss:// for all others");
         }
         for (stream, address) in streams {
+            let tunneled = at(address, dialed.tunnel(stream).await);
+            let Some(stream) = ways::step(report, &way, tunneled) else { continue };
             let probe = Probe { url, address, link, config };
             probe.run(report, stream).await;
         }
@@ -72,7 +78,7 @@ struct Probe<'a> {
 
 impl Probe<'_> {
     /// Examines the layers above TCP.
-    async fn run(&self, report: &mut Report, stream: TcpStream) {
+    async fn run(&self, report: &mut Report, stream: MaybeTlsStream) {
         let stream: Box<dyn Stream> = if self.url.is_tls() {
             let encrypted = at(self.address, encrypt(stream, self.url, self.link).await);
             let Some(stream) = report.step("TLS", encrypted) else { return };
@@ -99,49 +105,11 @@ fn at<T>(address: SocketAddr, found: Result<(T, String), Fault>) -> Result<(T, S
     }
 }
 
-async fn resolve(url: &ProxyUrl) -> Result<(Vec<SocketAddr>, String), Fault> {
-    let fix = "check the host name in PROXY_SERVER_URL and this machine's name resolution";
-    let lookup = tokio::net::lookup_host((url.host(), url.port()));
-    let addresses: Vec<SocketAddr> = match timeout(STEP_TIMEOUT, lookup).await {
-        Ok(Ok(found)) => found.collect(),
-        Ok(Err(error)) => {
-            let why = describe(&error);
-            return Err(Fault::new(format!("{} has no address: {why}", url.host()), fix));
-        }
-        Err(_) => {
-            return Err(Fault::new(format!("no answer for {} within {STEP_TIMEOUT:?}", url.host()), fix));
-        }
-    };
-    let text = addresses.iter().map(|a| a.ip().to_string()).collect::<Vec<_>>().join(", ");
-    Ok((addresses, format!("{} is {text}", url.host())))
-}
-
-type Connected = Vec<(TcpStream, SocketAddr)>;
-
-/// Connects to every address. Returns the connections, and the failures of the other addresses.
-async fn connect(addresses: &[SocketAddr]) -> Result<((Connected, Vec<String>), String), Fault> {
-    let (mut connected, mut failures) = (Vec::new(), Vec::new());
-    for address in addresses {
-        match timeout(STEP_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => connected.push((stream, *address)),
-            Ok(Err(error)) => failures.push(format!("{address}: {}", describe(&error))),
-            Err(_) => failures.push(format!("{address}: no answer within {STEP_TIMEOUT:?}")),
-        }
-    }
-    let fix = "start the proxy, compare the port with its PROXY_WS_PORT, have it listen on an address that this \
-               machine reaches (PROXY_WS_HOST), and let the firewall pass it";
-    if connected.is_empty() {
-        return Err(Fault::new(failures.join("; "), fix));
-    }
-    let text = connected.iter().map(|(_, address)| address.to_string()).collect::<Vec<_>>().join(", ");
-    Ok(((connected, failures), format!("connected to {text}")))
-}
-
 async fn encrypt(
-    stream: TcpStream,
+    stream: MaybeTlsStream,
     url: &ProxyUrl,
     link: &LinkConfig,
-) -> Result<(TlsStream<TcpStream>, String), Fault> {
+) -> Result<(TlsStream<MaybeTlsStream>, String), Fault> {
     let config = client_config(link)?;
     let name = ServerName::try_from(url.host().to_owned()).map_err(|_| {
         let what = format!("{} is no host name that a certificate can have", url.host());
@@ -170,7 +138,8 @@ fn client_config(link: &LinkConfig) -> Result<Arc<ClientConfig>, Fault> {
 
 async fn upgrade(stream: Box<dyn Stream>, url: &ProxyUrl) -> Result<(Socket, String), Fault> {
     let fix = "PROXY_SERVER_URL must name the proxy's PROXY_WS_PORT (8001 by default), not its MCP_SERVER_PORT; a \
-               server behind TLS needs wss://, and an ingress must pass path and host on";
+               server behind TLS needs wss://, and an ingress must pass path and host on; the clients' port takes slaves at /link where \
+               SLAVES_ON_CLIENT_PORT=1 is set";
     match timeout(STEP_TIMEOUT, ::link::connect(url.url().as_str(), stream, MAX_AUTH)).await {
         Ok(Ok(socket)) => Ok((socket, "the server speaks it".into())),
         Ok(Err(HandshakeError::Io(error))) if runtime::tls::is_tls(&error) => Err(tls_fault(&error, url)),

@@ -7,9 +7,10 @@ use runtime::env::Snapshot;
 use runtime::secret::KeyOrigin;
 use runtime::tls::ServerTls;
 
+use super::issuers::{self, Server};
 use super::port::{self, Listener, Ports};
 use super::report::Report;
-use super::{access, certificate, configuration};
+use super::{access, certificate, configuration, ways};
 use crate::mode::Mode;
 
 /// Runs all checks of a proxy of this environment.
@@ -33,9 +34,13 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
     configuration::report_warnings(report, &others, snapshot);
     secrets(report, &loaded.config);
     certificates(report, config);
+    ways::examine(report, &config.common);
     let tls = if config.common.ops.port.is_some() { &config.tls.ops } else { &config.tls.http };
     let ports = Ports::of(&config.common, tls.as_ref().map(|files| files.certificate.as_path()));
-    match port::http(report, &ports, Mode::Proxy).await {
+    let listener = port::http(report, &ports, Mode::Proxy).await;
+    let server =
+        if matches!(listener, Some(Listener::Running(_))) { Server::Running } else { Server::Absent };
+    match listener {
         Some(Listener::Running(state)) => {
             port::readiness(report, &state);
             slaves(report, state["slaves"].as_u64());
@@ -43,6 +48,7 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
         }
         Some(Listener::Free) | None => port::check_free(report, "WebSocket port", &config.ws).await,
     }
+    issuers::examine(report, &config.common, server).await;
 }
 
 fn secrets(report: &mut Report, Setup { config, codes_file, .. }: &Setup) {

@@ -3,9 +3,10 @@
 use ::slave::config::{Role, SlaveConfig};
 use runtime::env::Snapshot;
 
+use super::issuers::{self, Server};
 use super::port::{self, Listener, Ports};
 use super::report::Report;
-use super::{access, backends, configuration, link};
+use super::{access, backends, configuration, link, ways};
 use crate::mode::Mode;
 
 /// Runs all checks of a slave of this environment.
@@ -22,14 +23,23 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
     report.good("configuration", format!("every variable can be used; the name is {}", config.name));
     configuration::report_warnings(report, &loaded.warnings, snapshot);
     access::examine(report, &config.common);
+    ways::examine(report, &config.common);
+    for (name, url) in ::slave::http_servers(&config) {
+        ways::url(report, &format!("backend {name}"), &url, &config.common.ways);
+    }
     if let Some(link) = &config.link {
         link::examine(report, link, &config).await;
     }
     let mode = if config.link.is_some() { Mode::Slave } else { Mode::Standalone };
     let ports = Ports::of(&config.common, None);
-    if let Some(Listener::Running(state)) = port::http(report, &ports, mode).await {
-        port::readiness(report, &state);
-    }
+    let server = match port::http(report, &ports, mode).await {
+        Some(Listener::Running(state)) => {
+            port::readiness(report, &state);
+            Server::Running
+        }
+        Some(Listener::Free) | None => Server::Absent,
+    };
+    issuers::examine(report, &config.common, server).await;
     // Where it fails, the slave warns of it.
     let _ = ::slave::launcher::hide_this_process();
     backends::examine(report, &config).await;

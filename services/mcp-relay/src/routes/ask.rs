@@ -26,7 +26,7 @@ pub(super) async fn at_url(
     asked: &ExplainRequest,
     snapshot: &Snapshot,
 ) -> Result<Answer, CommandError> {
-    let target = local_server::at_url("--proxy", url, None)?;
+    let target = local_server::at_url("--proxy", url, None, snapshot)?;
     let from = format!("the proxy at {url}");
     match post(&target, asked, snapshot).await {
         Ok((200, body)) => Ok((from, parse(&body)?)),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::identity::Identity;
 use crate::mcp::era::{Era, Version};
 use crate::mcp::kind::Kind;
 use crate::mcp::log_level::LogLevel;
@@ -41,6 +42,9 @@ pub struct CallHeader {
     /// passed on only where all calls that they may belong to are one client's. `None`: a client like no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// Who the client is, as the proxy knows it. `None`: nobody proved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Box<Identity>>,
     /// Capabilities that the client of a legacy session declared, a JSON object; a modern client's are in the message. `None`: not known,
     /// or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +114,11 @@ pub enum Purpose {
     /// Updates of resources, as events, until the call is cancelled: of those that the message names (`subscriptions/listen`), or else
     /// those that the session subscribed to.
     Listen,
+    /// Messages that other proxies [`Post`](Self::Post) to the session, as events, until the call is cancelled.
+    Inbox,
+    /// Hands the message, a text that proxies have sealed, to the [`Inbox`](Self::Inbox) of the session. Ends with an empty result once it
+    /// is there, and with the failure `session_not_found` where the session has none.
+    Post,
 }
 
 impl Purpose {
@@ -188,6 +197,7 @@ impl CallHeader {
             version,
             session: None,
             client: None,
+            identity: None,
             client_capabilities: None,
             resumable: false,
             place: None,

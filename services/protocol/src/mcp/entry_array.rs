@@ -91,6 +91,23 @@ impl EntryArray {
         Ok(Page { json, next })
     }
 
+    /// Returns the array of the entries, by their places, for which `keep` holds.
+    #[must_use]
+    pub fn filter(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let (mut json, mut ends, mut names) = (vec![b'['], Vec::new(), Vec::new());
+        for (at, (end, name)) in self.ends.iter().zip(&self.names).enumerate().filter(|(at, _)| keep(*at)) {
+            let begin = if at == 0 { 1 } else { self.ends[at - 1] + 1 };
+            if json.len() > 1 {
+                json.push(b',');
+            }
+            json.extend_from_slice(&self.json[begin..*end]);
+            ends.push(json.len());
+            names.push(*name);
+        }
+        json.push(b']');
+        Self { json: json.into(), ends, names }
+    }
+
     fn array(&self) -> Bytes {
         if self.json.is_empty() { Bytes::from_static(b"[]") } else { self.json.clone() }
     }

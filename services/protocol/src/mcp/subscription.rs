@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::envelope::Text;
-use super::members::Members;
+use super::members::{self, ExactMembers, Members};
 use super::object::Object;
 
 /// Most resources of one filter, and of one session.
@@ -89,6 +89,21 @@ impl SubscriptionFilter {
         Ok(filter)
     }
 
+    /// Returns a `subscriptions/listen` with these resources in place of its own, all else as it stands; `None`: it names none.
+    pub fn replace_resources(message: &[u8], uris: &[impl AsRef<str>]) -> Option<Bytes> {
+        let message: &RawValue = serde_json::from_slice(message).ok()?;
+        let uris: Vec<&str> = uris.iter().map(AsRef::as_ref).collect();
+        let mut value = serde_json::value::to_raw_value(&uris).ok()?;
+        let params = ExactMembers::of(message).get(b"params")?;
+        let notifications = ExactMembers::of(params).get(b"notifications")?;
+        for (object, name) in
+            [(notifications, "resourceSubscriptions"), (params, "notifications"), (message, "params")]
+        {
+            value = members::with_value(object, name, &value).ok()??;
+        }
+        Some(Bytes::from(String::from(Box::<str>::from(value))))
+    }
+
     /// Returns `notifications/subscriptions/acknowledged` for what is honoured; `id` is the subscription's, as raw JSON.
     pub fn acknowledgement(&self, id: Option<&str>) -> Bytes {
         let meta = id.map(|id| format!(r#""_meta":{{"{SUBSCRIPTION_ID}":{id}}},"#)).unwrap_or_default();
@@ -102,6 +117,7 @@ impl SubscriptionFilter {
 
 const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 const UPDATED: &str = "notifications/resources/updated";
+const POSTED: &str = "notifications/posted";
 
 /// Returns the notification that a list has changed; `list` is `tools`, `prompts` or `resources`, `id` the subscription's, as raw JSON.
 pub fn list_changed(list: &str, id: Option<&str>) -> Bytes {
@@ -212,6 +228,13 @@ pub enum ListenEvent {
     Watching(Vec<String>),
     /// A resource was updated.
     Updated(ResourceUpdate),
+    /// A client posted a message at another proxy: a text of [`is_sealed`] that the proxies understand.
+    Posted(Bytes),
+}
+
+/// Returns whether a text may be a sealed message: Base64 for URLs.
+pub fn is_sealed(text: &[u8]) -> bool {
+    text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 impl ListenEvent {
@@ -232,6 +255,10 @@ impl ListenEvent {
                     serde_json::from_str(params.get()).ok()?;
                 Some(Self::Watching(filter.resource_subscriptions))
             }
+            POSTED => {
+                let text = params.get().strip_prefix('"')?.strip_suffix('"')?.as_bytes();
+                is_sealed(text).then(|| Self::Posted(Bytes::copy_from_slice(text)))
+            }
             _ => None,
         }
     }
@@ -248,6 +275,12 @@ impl ListenEvent {
                 let mut json = format!(r#"{{"jsonrpc":"2.0","method":"{UPDATED}","params":"#).into_bytes();
                 json.extend_from_slice(params);
                 json.push(b'}');
+                json.into()
+            }
+            Self::Posted(text) => {
+                let mut json = format!(r#"{{"jsonrpc":"2.0","method":"{POSTED}","params":""#).into_bytes();
+                json.extend_from_slice(text);
+                json.extend_from_slice(b"\"}");
                 json.into()
             }
         }

@@ -9,6 +9,7 @@ runtime::variables! {
     proxy_ws_port = Value("8001"), "WebSocket port that slaves connect to. 0: any free port; the log names it.";
     slave_codes secret = Says("no slave can connect"), "Comma-separated codes; a slave must present one of them. Spaces around a code are ignored; upper and lower case differ.";
     slave_codes_file = Says("SLAVE_CODES only"), "Path of a file of more codes: one per line, or YAML entries with name, labels, tools, provided names, bounds and times. Read again when it changes and at SIGHUP: see OPERATIONS.";
+    slaves_on_client_port = Value("0"), "1: slaves may connect to the clients' port, too, at the path /link (PROXY_SERVER_URL=wss://host/link), so that one name, one port and one certificate serve both. Their codes, rates and accounts are those of the slaves' port, which stays open.";
     handshake_rate = Value("200"), "Slave connections that may begin per second, half as many at once; the rest are rejected (503 with Retry-After). 0: no limit.";
     trusted_proxies = Says("no forwarding header is trusted"), "Comma-separated networks of ingresses and load balancers whose X-Forwarded-For or Forwarded names the real client or slave.";
     tls_cert = Says("both ports are plain"), "PEM file of the proxy's certificate and its chain; both ports then use TLS. TLS files are read again when they change and at SIGHUP.";
@@ -20,6 +21,7 @@ runtime::variables! {
     slave_mode = Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001).";
     tool_conflict = Value("namespace"), "Different tools under one name: namespace shows the owner's under that name and each other one as provider__tool; refuse lists none of them, except the owner's of an exclusive name. Always reported in the log: see OPERATIONS.";
     routes = Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see OPERATIONS.";
+    policy = Says("every client may use everything"), "Path of a YAML file that says which client may use which tool, prompt and resource, and which operator may read what. Read again when it changes and at SIGHUP; while it is gone, nothing is allowed: see ACCESS.";
     link_grace = Value("12"), "Seconds that running calls wait for their slave after its link broke; then they fail with an unknown outcome. Slaves are told the value and keep results as long.";
     ready_min_slaves = Value("0"), "Slaves that must be able to take calls (linked, offering tools, not draining) for /readyz to say ready.";
     start_window = Value("15"), "Seconds after the start in which slaves find this proxy: without a slave it is not ready until they are over, and calls that no slave can take yet wait. 0: none. No window where no code exists.";

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use front::calls::CallContext;
+use policy::{Clearance, Requester};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use protocol::link::limits::MAX_HEADER;
@@ -16,10 +17,12 @@ use runtime::activity::CallGuard;
 use runtime::call_lines;
 
 use super::call_state::CallMachine;
+use super::denial;
 use super::exchange;
 use super::forwarder::{Forwarder, may_still_come};
 use super::ongoing::{OngoingCall, dispatch};
 use super::open_call::OpenCall;
+use super::permission;
 use super::policies::CallTimes;
 use super::pool::Pool;
 use super::send::{Origin, Target};
@@ -86,6 +89,20 @@ fn narrow(
     })
 }
 
+/// Asks the policy for a call; `None`: there is none.
+fn clear(pool: &Pool, call: &NewCall, client: &Requester<'_>) -> Result<Option<Arc<Clearance>>, Failure> {
+    let Some(access) = &pool.access else { return Ok(None) };
+    let cleared = access.clear(client, &call.tool, &call.message);
+    cleared.map(Some).map_err(|decision| {
+        denial::record(access.policy(), decision, call.header.kind, &call.tool, client);
+        if call.header.purpose.is_request() {
+            denial::failure(access.policy(), decision, call.header.kind, &call.tool)
+        } else {
+            Failure::StateLost
+        }
+    })
+}
+
 /// Begins a call. The error says why it was refused, in which case no slave has it.
 pub(super) fn begin(
     forwarder: &Arc<Forwarder>,
@@ -96,6 +113,7 @@ pub(super) fn begin(
     context: &CallContext<'_>,
 ) -> Result<Box<OngoingCall>, Failure> {
     limits.admit(context)?;
+    let clearance = clear(pool, &new_call, &context.requester())?;
     admit_to_tool(&new_call.tool, pool.limit.as_deref())?;
     let route = pool.routes.route(&MatchInput::new(
         ClientIdentity::of(context),
@@ -104,12 +122,16 @@ pub(super) fn begin(
         &new_call.message,
     ))?;
     let fleet = forwarder.registry.fleet();
-    let route = narrow(pool, route, new_call.header.request_state, fleet)?;
+    let route = narrow(pool, route, new_call.header.request_state, fleet)?.cleared(clearance);
+    let route = permission::narrow(pool.access.as_ref(), &new_call.tool, route)
+        .ok_or_else(|| denial::unknown(pool.kind, new_call.tool.clone()))?;
     let client = context.client(new_call.header.session.as_deref());
+    new_call.header.identity = context.credential.identity();
     new_call.header.client = client.and_then(|client| fleet.client_id(&client));
     let call = new_call.open(pool, times, fleet)?;
     let NewCall { at, mut header, tool, .. } = new_call;
-    let origin = Origin::of(context, &mut header);
+    let requester = pool.access.is_some().then(|| Arc::new(context.requester().into_owned()));
+    let origin = Origin::of(context, &mut header, requester);
     let response = Arc::new(ResponseRx::default());
     let target = Target {
         call: &call,

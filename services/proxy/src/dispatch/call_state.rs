@@ -205,6 +205,11 @@ impl<S, W> CallMachine<S, W> {
         None
     }
 
+    /// Returns the event that ends a call for which no other slave is looked any more.
+    pub(super) fn refuse(&mut self, failure: Failure) -> ResponseEvent {
+        self.take_fallback().unwrap_or(ResponseEvent::Failed(failure))
+    }
+
     /// Looks for another slave, from now on and for as long as a lost slave is waited for.
     fn detach(&mut self, fallback: Option<ResponseEvent>, now: Instant) {
         let until = self.deadline.min(now + self.grace);

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use front::Introduction;
 use front::calls::{Completeness, EntryListing, Listing};
-use protocol::mcp::catalog::{CatalogEntry, ListHints, ListKind};
+use front::{EntryRules, Introduction, ListingAccess, ServerAccess};
+use policy::{Policy, Requester, RuleSet, Subject, SubjectKind};
+use protocol::mcp::catalog::{CatalogEntry, CatalogServer, ListHints, ListKind};
 use protocol::mcp::entry_array::EntryArray;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::uri_template;
@@ -19,6 +20,7 @@ use serde_json::value::RawValue;
 use super::by_kind::ByKind;
 use super::listed::{Conflict, Listed};
 use super::ownership::{self, Group};
+use super::permission::PoolAccess;
 use super::pool::{Pool, PoolParts, PoolSettings};
 use super::ready::{self, Offers, Ready, Schemas};
 use super::unnamed::{self, UnnamedPools};
@@ -48,6 +50,16 @@ pub(super) struct Directory {
     pub(super) any_ready: bool,
     /// When the last catalog of the linked slaves that have not sent one is due.
     catalogs_due: Option<Instant>,
+    /// `POLICY`.
+    policy: Option<Arc<Policy>>,
+}
+
+/// An entry as clients are shown it.
+struct ShownEntry {
+    name: String,
+    definition: Box<RawValue>,
+    /// Rules of the policy about it, once for each group of slaves.
+    rules: EntryRules,
 }
 
 impl Directory {
@@ -98,8 +110,23 @@ impl Directory {
         named.or_else(elsewhere)
     }
 
-    /// Explains why there is no such entry.
+    /// Returns the policy.
+    pub(super) fn policy(&self) -> Option<&Arc<Policy>> {
+        self.policy.as_ref()
+    }
+
+    /// Returns whether the policy may let a client know of an entry of this name that is not there at present.
+    pub(super) fn may_know(&self, kind: Kind, name: &str, client: &Requester<'_>) -> bool {
+        let Some(policy) = &self.policy else { return true };
+        let kind = SubjectKind::of(Some(kind));
+        kind.is_none_or(|kind| policy.may_know(&policy.asker(client), &Subject::named(kind, name, name)))
+    }
+
+    /// Explains why there is no such entry. With a policy nothing is said of entries that the client may not know of.
     pub(super) fn explain(&self, kind: Kind, name: &str) -> String {
+        if self.policy.is_some() {
+            return name.to_owned();
+        }
         let found =
             self.conflicts.iter().find(|conflict| conflict.name == name && conflict.kind == kind.as_str());
         found.map_or_else(|| name.to_owned(), Conflict::explain)
@@ -130,6 +157,7 @@ impl Directory {
             any_slave: !ready.is_empty() || slaves.iter().any(|slave| slave.is_draining()),
             any_ready: !ready.is_empty(),
             catalogs_due: slaves.iter().filter_map(|slave| slave.catalog_deadline()).max(),
+            policy: settings.policy.map(Arc::clone),
             ..Self::default()
         };
         let conflicts = owned.collisions.iter();
@@ -138,34 +166,65 @@ impl Directory {
             .collect();
         let mut groups = owned.groups;
         groups.sort_by_cached_key(|group| place(group, &offers));
-        let mut shown: HashMap<Kind, Vec<(String, Box<RawValue>)>> = HashMap::new();
+        let mut shown: HashMap<Kind, Vec<ShownEntry>> = HashMap::new();
         for group in groups {
-            let (kind, name) = (group.kind, group.shown.clone());
-            if let Some(definition) = directory.add(group, &offers, settings, before) {
-                shown.entry(kind).or_default().push((name, definition));
+            let kind = group.kind;
+            if let Some(entry) = directory.add(group, &offers, settings, before) {
+                shown.entry(kind).or_default().push(entry);
             }
         }
         directory.unnamed = unnamed::build(&ready, settings, &before.unnamed);
         directory.schemas = offers.schemas;
+        let shown = ListKind::ALL.map(|kind| shown.remove(&kind.entry()).unwrap_or_default());
         let lists = ListKind::ALL.map(|kind| {
-            let entries = shown.remove(&kind.entry()).unwrap_or_default();
-            let entries = EntryArray::new(entries.iter().map(|(name, json)| (name.as_str(), json.get())));
+            let entries = shown[kind as usize].iter();
+            let entries = EntryArray::new(entries.map(|entry| (entry.name.as_str(), entry.definition.get())));
             let hints =
                 ready.iter().map(|slave| slave.hints(kind)).reduce(ListHints::with).unwrap_or_default();
             EntryListing { entries, hints }
         });
         let completeness = directory.catalogs_due.map_or(Completeness::Complete, Completeness::Until);
-        (directory, Listing { lists, introduction: introduction(&ready), completeness })
+        let access = settings.policy.map(|policy| {
+            let rules = shown.map(|entries| entries.into_iter().map(|entry| entry.rules).collect());
+            Arc::new(ListingAccess::new(Arc::clone(policy), rules, directory.server_access(&ready)))
+        });
+        let introduction = introduction(&ready);
+        (directory, Listing { lists, introduction, completeness, access, is_personal: false })
     }
 
-    /// Adds a group as a pool, and returns the definition that clients are shown; `None` where it cannot be read.
+    /// Returns the servers that speak for themselves, each with the rules about what its slave offers.
+    fn server_access(&self, ready: &[Ready]) -> Vec<ServerAccess> {
+        let pools: Vec<&Arc<Pool>> =
+            Kind::ALL.into_iter().flat_map(|kind| self.pools.of_kind(kind)).collect();
+        let of_slave = |slave: &Ready| {
+            let mut rules: Vec<(SubjectKind, RuleSet)> = Vec::new();
+            for (kind, set) in pools.iter().filter_map(|pool| pool.access.as_ref()?.rules_at(slave.slave())) {
+                if !rules.iter().any(|(known, same)| *known == kind && same == set) {
+                    rules.push((kind, set.clone()));
+                }
+            }
+            rules
+        };
+        let access = |slave: &Ready| {
+            let rules = of_slave(slave);
+            let one = |server: &CatalogServer| ServerAccess {
+                backend: server.backend.clone(),
+                facts: Arc::clone(&server.facts),
+                rules: rules.clone(),
+            };
+            slave.servers().iter().map(one).collect::<Vec<_>>()
+        };
+        by_name(ready).into_iter().flat_map(access).collect()
+    }
+
+    /// Adds a group as a pool, and returns the entry that clients are shown; `None` where it cannot be read.
     fn add(
         &mut self,
         group: Group,
         offers: &Offers<'_>,
         settings: &PoolSettings<'_>,
         before: &Self,
-    ) -> Option<Box<RawValue>> {
+    ) -> Option<ShownEntry> {
         let members: Vec<(&Arc<Slave>, &CatalogEntry)> =
             group.members.iter().filter_map(|number| offers.of.get(*number).copied()).collect();
         let entries: Vec<&CatalogEntry> = members.iter().map(|(_, entry)| *entry).collect();
@@ -179,7 +238,14 @@ impl Directory {
                 return None;
             }
         };
+        let names = [group.shown.as_str(), first.name];
+        let access = settings.policy.map(|policy| PoolAccess::of_entry(policy, kind, names, &members));
+        let rules = access.as_ref().map(PoolAccess::entry_rules).unwrap_or_default();
         let members: Vec<Arc<Slave>> = members.iter().map(|(slave, _)| Arc::clone(slave)).collect();
+        // Requests name resources of a template, which the rules are to match.
+        let by_template =
+            |policy| PoolAccess::of_names(policy, SubjectKind::Resource, Some(&group.shown), members.iter());
+        let access = if kind == Kind::Template { settings.policy.map(by_template) } else { access };
         let is_tool = kind == Kind::Tool;
         self.listed.extend(is_tool.then(|| Listed {
             name: group.shown.clone(),
@@ -200,13 +266,14 @@ impl Directory {
             members,
             outliers,
             max_retries: retry::max_retries(settings.policies.retry, kind, &entries),
+            access,
         };
         let pool = Arc::new(Pool::new(parts, settings));
         if kind == Kind::Template {
             self.templates.push((group.shown.clone(), Arc::clone(&pool)));
         }
-        self.pools.insert(kind, group.shown, pool);
-        Some(definition)
+        self.pools.insert(kind, group.shown.clone(), pool);
+        Some(ShownEntry { name: group.shown, definition, rules })
     }
 
     /// Returns the detector of an entry's pool, or a new one.
@@ -228,10 +295,14 @@ fn method_of(kind: Kind) -> &'static str {
 
 /// Computes what the server says of itself. Slaves are in the order of their names, so that each replica says the same.
 fn introduction(ready: &[Ready]) -> Introduction {
+    let servers = by_name(ready).into_iter().flat_map(Ready::servers);
+    Introduction::of(servers.map(|server| (server.backend.as_str(), &*server.facts)))
+}
+
+fn by_name(ready: &[Ready]) -> Vec<&Ready> {
     let mut slaves: Vec<&Ready> = ready.iter().collect();
     slaves.sort_by(|one, other| one.slave().name.cmp(&other.slave().name));
-    let servers = slaves.into_iter().flat_map(Ready::servers);
-    Introduction::of(servers.map(|server| (server.backend.as_str(), &*server.facts)))
+    slaves
 }
 
 /// Returns the place of a group in the list: by the name of the slave whose texts are shown, then by the position there.

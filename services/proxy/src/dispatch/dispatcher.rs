@@ -6,6 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use front::CallOutcome;
 use front::calls::{CallContext, Calls, Listing, Updates};
+use futures_util::future::BoxFuture;
+use policy::Requester;
 use protocol::link::header::CallHeader;
 use protocol::link::session_fact::SessionFact;
 use protocol::mcp::failure::Failure;
@@ -18,18 +20,19 @@ use tokio::sync::watch;
 
 use super::begin::{NewCall, begin, take_name};
 use super::call_log::log_refusal;
+use super::denial;
 use super::early::{EarlyWait, KeptContext};
 use super::forwarder::Forwarder;
 use super::listed::{Conflict, Listed};
 use super::listening;
 use super::observe;
 use super::ongoing::OngoingCall;
-use super::policies::{CallTimes, Policies};
+use super::policies::CallTimes;
 use super::pool::Pool;
+use super::posting;
 use super::queue::CallName;
 use super::rebuild::ActiveSettings;
 use super::stream::CallStream;
-use crate::access::CodeStore;
 use crate::metrics;
 use crate::routes::{ExplainRequest, Explanation, Offered, Routes, explain_with_slaves};
 use crate::trace::CallTrace;
@@ -48,12 +51,11 @@ struct Shared {
 impl Dispatcher {
     pub(crate) fn new(
         forwarder: Forwarder,
-        codes: Arc<CodeStore>,
-        policies: Policies,
+        settings: ActiveSettings,
         times: CallTimes,
         activity: Activity,
     ) -> Self {
-        let (forwarder, settings) = (Arc::new(forwarder), ActiveSettings::new(policies, codes));
+        let forwarder = Arc::new(forwarder);
         Self(Arc::new(Shared { forwarder, settings, times, activity }))
     }
 
@@ -66,6 +68,11 @@ impl Dispatcher {
     /// Replaces the routes for new calls. A call under way keeps its rule.
     pub(crate) fn set_routes(&self, routes: Arc<Routes>) {
         self.0.settings.routes.store(routes);
+        self.0.forwarder.registry.changed.notify_one();
+    }
+
+    /// Decides by another policy, or by the same one anew.
+    pub(crate) fn on_policy_changed(&self) {
         self.0.forwarder.registry.changed.notify_one();
     }
 
@@ -82,12 +89,18 @@ impl Dispatcher {
     }
 
     /// Takes out of the call what it names, and returns its pool.
-    fn find_pool(&self, new_call: &mut NewCall) -> Result<Arc<Pool>, Failure> {
+    fn find_pool(&self, new_call: &mut NewCall, client: &Requester<'_>) -> Result<Arc<Pool>, Failure> {
         if !new_call.header.purpose.is_request() {
-            return self.0.settings.giver(&self.0.forwarder, new_call.header.request_state);
+            // Only the policy asks what the call was about that a client goes on with.
+            let named = new_call.header.kind.take().zip(new_call.header.name.take());
+            let pool = self.0.settings.giver(&self.0.forwarder, new_call.header.request_state)?;
+            let may_go_on = named.is_none_or(|(kind, name)| {
+                pool.members.iter().all(|slave| self.0.forwarder.may_use(client, kind, &name, slave))
+            });
+            return if may_go_on { Ok(pool) } else { Err(Failure::StateLost) };
         }
         new_call.tool = take_name(&mut new_call.header)?;
-        self.0.forwarder.pool(new_call.header.kind, &new_call.tool)
+        self.0.forwarder.pool(new_call.header.kind, &new_call.tool, client)
     }
 
     /// Begins a call of a tool that is offered; failures are counted.
@@ -105,6 +118,7 @@ impl Dispatcher {
                 let method = Method::label(&new_call.header.method);
                 metrics::record_unknown(method, &failure, version, at.elapsed().as_secs_f64());
                 log_refusal(&failure, &new_call.tool);
+                self.record_denial(&new_call, &context.requester());
                 Err(failure)
             }
             Ok(pool) => {
@@ -125,10 +139,18 @@ impl Dispatcher {
                 Ok(call)
             }
             Err(failure) => {
-                trace.finish(failure.spec().kind, CallOutcome::Code(failure.spec().code.into()));
+                trace.finish(failure.spec().kind, CallOutcome::of_failure(&failure, version.era()));
                 guard.finish(failure.spec().kind);
                 Err(failure)
             }
+        }
+    }
+
+    /// Records that the policy hides what a call names, if it does.
+    fn record_denial(&self, call: &NewCall, client: &Requester<'_>) {
+        let kind = call.header.kind;
+        if let Some((policy, decision)) = self.0.forwarder.denial(kind, &call.tool, client) {
+            denial::record(&policy, decision, kind, &call.tool, client);
         }
     }
 
@@ -146,8 +168,9 @@ impl Dispatcher {
         context: KeptContext,
         guard: CallGuard,
     ) -> Result<Box<OngoingCall>, Failure> {
-        let found = wait.pool(&self.0.forwarder).await;
-        self.begin(found, new_call, &context.context(), guard)
+        let context = context.context();
+        let found = wait.pool(&self.0.forwarder, &context.requester()).await;
+        self.begin(found, new_call, &context, guard)
     }
 
     /// Tells all slaves what a session does not want any more: the request goes to one of those that could have its subscription.
@@ -181,7 +204,7 @@ impl Calls for Dispatcher {
         let guard = observe::begin(&self.0.activity, log, &header, &context, &message, routes);
         self.tell_of_unsubscribe(&header);
         let mut new_call = NewCall { id, at: Instant::now(), trace, header, message, tool: String::new() };
-        let found = self.find_pool(&mut new_call);
+        let found = self.find_pool(&mut new_call, &context.requester());
         if let Err(failure) = &found
             && let Some(until) = self.waits_until(failure, new_call.at)
         {
@@ -219,7 +242,12 @@ impl Calls for Dispatcher {
 
     fn updates(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
         let client = context.client(header.session.as_deref());
+        header.identity = context.credential.identity();
         header.client = client.and_then(|client| self.0.forwarder.registry.fleet().client_id(&client));
-        listening::listen(&self.0.forwarder, &header, message)
+        listening::listen(&self.0.forwarder, header, message, context.requester().into_owned())
+    }
+
+    fn post(&self, session: &str, message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(posting::post(Arc::clone(&self.0.forwarder), session.to_owned(), message))
     }
 }

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use front::Principal;
 use front::calls::{CallContext, HeaderMap};
+use front::{Credential, Principal};
+use policy::Requester;
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
-use runtime::keys::Key;
 
 use super::forwarder::Forwarder;
 use super::pool::Pool;
@@ -22,7 +22,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// The origin of a call, kept while the call waits.
 pub(super) struct KeptContext {
     principal: Principal,
-    key: Option<Key>,
+    credential: Credential,
     headers: HeaderMap,
     peer: Option<IpAddr>,
 }
@@ -31,7 +31,7 @@ impl KeptContext {
     pub(super) fn of(context: &CallContext<'_>) -> Self {
         Self {
             principal: context.principal,
-            key: context.key.cloned(),
+            credential: context.credential.clone(),
             headers: context.headers.clone(),
             peer: context.peer,
         }
@@ -40,7 +40,7 @@ impl KeptContext {
     pub(super) fn context(&self) -> CallContext<'_> {
         CallContext {
             principal: self.principal,
-            key: self.key.as_ref(),
+            credential: &self.credential,
             headers: &self.headers,
             peer: self.peer,
         }
@@ -70,14 +70,18 @@ impl EarlyWait {
     }
 
     /// Returns the pool of the tool once there is one. Cancel safe.
-    pub(super) async fn pool(&self, forwarder: &Forwarder) -> Result<Arc<Pool>, Failure> {
+    pub(super) async fn pool(
+        &self,
+        forwarder: &Forwarder,
+        client: &Requester<'_>,
+    ) -> Result<Arc<Pool>, Failure> {
         loop {
             let next = (Instant::now() + LOOK_INTERVAL).min(self.until);
             tokio::time::sleep_until(next.into()).await;
             if self.name.as_ref().is_some_and(|name| forwarder.queue.was_cancelled(name, self.began)) {
                 return Err(Failure::Cancelled);
             }
-            match forwarder.pool(self.kind, &self.tool) {
+            match forwarder.pool(self.kind, &self.tool, client) {
                 Err(failure) if self.goes_on(forwarder, &failure) => {}
                 found => return found,
             }

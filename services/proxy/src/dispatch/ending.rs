@@ -16,8 +16,8 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// Returns the end by the last event of the response.
-    pub(super) fn of(event: &ResponseEvent) -> Self {
+    /// Returns the end by the last event of the response to a client of this era.
+    pub(super) fn of(event: &ResponseEvent, era: Era) -> Self {
         let outcome = match event {
             ResponseEvent::End { error: true, payload, .. } => {
                 failure::kind_in(payload).map_or("error", FailureKind::as_str)
@@ -28,7 +28,7 @@ impl Ending {
         };
         Self {
             outcome,
-            ended: CallOutcome::from_event(event),
+            ended: CallOutcome::from_event(event, era),
             answered: matches!(event, ResponseEvent::End { .. }),
         }
     }

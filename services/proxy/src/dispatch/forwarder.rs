@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use policy::{Decision, Policy, Requester};
 use protocol::link::header::CallSpot;
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::failure::Failure;
@@ -14,9 +15,11 @@ use protocol::mcp::request_state::RequestState;
 use tokio::sync::watch;
 
 use super::candidates::PoolCandidates;
+use super::denial;
 use super::directory::Directory;
 use super::exchange;
 use super::open_call::OpenCall;
+use super::permission::{self, PoolAccess};
 use super::pool::{Pool, PoolParts, PoolSettings};
 use super::queue::WaitQueue;
 use crate::access::PoolDomain;
@@ -78,9 +81,18 @@ impl Forwarder {
     }
 
     /// Returns the pool of what a request names, by the clients' name; of one that names nothing, by its method.
-    pub(super) fn pool(&self, kind: Option<Kind>, name: &str) -> Result<Arc<Pool>, Failure> {
+    /// What the policy hides from the client is not there, in every respect.
+    pub(super) fn pool(
+        &self,
+        kind: Option<Kind>,
+        name: &str,
+        client: &Requester<'_>,
+    ) -> Result<Arc<Pool>, Failure> {
         let directory = self.directory.load();
-        if let Some(pool) = directory.find(kind, name) {
+        let shows = |pool: &&Arc<Pool>| {
+            pool.access.as_ref().is_none_or(|access| access.show(client, name).is_shown())
+        };
+        if let Some(pool) = directory.find(kind, name).filter(shows) {
             return Ok(Arc::clone(pool));
         }
         if !directory.any_slave {
@@ -92,16 +104,24 @@ impl Forwarder {
         let Some(kind) = kind else { return Err(Failure::MethodNotFound(name.to_owned())) };
         let now = Instant::now();
         // A slave that has not sent its catalog yet may offer it, and one that is lost may come back.
-        if directory.catalogs_due(now).is_some() || directory.is_withheld(kind, name, now) {
+        let may_know = || directory.may_know(kind, name, client);
+        if directory.catalogs_due(now).is_some() || (directory.is_withheld(kind, name, now) && may_know()) {
             return Err(Failure::NoSlaveForTool { name: name.to_owned(), wanted: None });
         }
-        let why = directory.explain(kind, name);
-        Err(match kind {
-            Kind::Tool => Failure::UnknownTool(why),
-            Kind::Prompt => Failure::UnknownPrompt(why),
-            Kind::Resource | Kind::Template => Failure::UnknownResource(why),
-            Kind::Task => Failure::UnknownTask(why),
-        })
+        Err(denial::unknown(Some(kind), directory.explain(kind, name)))
+    }
+
+    /// Returns why the policy hides what the client names, if it is there.
+    pub(super) fn denial(
+        &self,
+        kind: Option<Kind>,
+        name: &str,
+        client: &Requester<'_>,
+    ) -> Option<(Arc<Policy>, Decision)> {
+        let directory = self.directory.load();
+        let access = directory.find(kind, name)?.access.as_ref()?;
+        let decision = access.show(client, name);
+        (!decision.is_shown()).then(|| (Arc::clone(access.policy()), decision))
     }
 
     /// Returns the pool of the one slave that gave out what a request brings back.
@@ -124,6 +144,7 @@ impl Forwarder {
         let slaves = self.registry.all();
         let slave = slaves.iter().find(gave).ok_or(Failure::StateLost)?;
         let grant = slave.grant();
+        let members = vec![Arc::clone(slave)];
         let parts = PoolParts {
             kind: None,
             method: "reply",
@@ -131,7 +152,8 @@ impl Forwarder {
             shown_name: "",
             domain: &PoolDomain::Own(grant.identity().domain()),
             schema: None,
-            members: vec![Arc::clone(slave)],
+            access: settings.policy.map(|policy| PoolAccess::of_slaves(policy, &members)),
+            members,
             outliers: Arc::new(OutlierDetector::new(settings.policies.ejection)),
             max_retries: 0,
         };
@@ -154,8 +176,11 @@ impl Forwarder {
         if let Some(pool) = self.directory.load().successor(tool, before) {
             return Ok(Arc::clone(pool));
         }
-        // Says why there is no such tool; where there is one, it is another provider's.
-        self.pool(before.kind, tool)?;
+        // Where there is one, it is another provider's.
+        let directory = self.directory.load();
+        if directory.any_ready && directory.find(before.kind, tool).is_none() {
+            return Err(denial::unknown(before.kind, tool.to_owned()));
+        }
         Err(Failure::NoSlaveForTool { name: tool.to_owned(), wanted: None })
     }
 
@@ -167,13 +192,39 @@ impl Forwarder {
         route: &Route<Slave>,
     ) -> Option<PoolCandidates> {
         let pool = self.successor(tool, before).ok()?;
-        let route = self.reroute(&pool, route).ok()?;
+        let route = self.reroute(&pool, tool, route).ok()?;
         Some(PoolCandidates { registry: Arc::clone(&self.registry), pool, route })
     }
 
     /// Returns the route of now for a call that had this one.
-    pub(super) fn reroute(&self, pool: &Pool, before: &Route<Slave>) -> Result<Route<Slave>, Failure> {
-        exchange::narrow(pool.routes.reroute(before), before.state(), self.registry.fleet())
+    ///
+    /// # Errors
+    /// No slave may take the call. What the policy says of it may have to be asked anew.
+    pub(super) fn reroute(
+        &self,
+        pool: &Pool,
+        tool: &str,
+        before: &Route<Slave>,
+    ) -> Result<Route<Slave>, Failure> {
+        let route = exchange::narrow(pool.routes.reroute(before), before.state(), self.registry.fleet())?;
+        let route = route.cleared(before.clearance().cloned());
+        permission::narrow(pool.access.as_ref(), tool, route)
+            .ok_or_else(|| Failure::NoSlaveForTool { name: tool.to_owned(), wanted: None })
+    }
+
+    /// Returns whether the policy of now still lets a waiting call of this tool, pool and route go to the slave.
+    pub(super) fn still_allows(
+        &self,
+        tool: &str,
+        before: &Pool,
+        route: &Route<Slave>,
+        slave: &Slave,
+    ) -> bool {
+        if before.access.is_none() {
+            return true;
+        }
+        let now = self.candidates(tool, before, route);
+        now.is_some_and(|now| now.route.slaves().any(|allowed| allowed.key == slave.key))
     }
 
     /// Returns the detector of slaves that fail by a fault of the slave itself.
@@ -189,6 +240,22 @@ impl Forwarder {
             Reach::Ready => {}
         }
         Failure::NoSlaveForTool { name: tool.to_owned(), wanted: route.describe() }
+    }
+
+    /// Returns whether a client may read a resource at a slave.
+    pub(super) fn may_read(&self, client: &Requester<'_>, uri: &str, slave: &Slave) -> bool {
+        self.directory.load().policy().is_none_or(|policy| permission::may_read(policy, client, uri, slave))
+    }
+
+    /// Returns whether a client may use what it names at a slave, whatever the arguments.
+    pub(super) fn may_use(&self, client: &Requester<'_>, kind: Kind, name: &str, slave: &Slave) -> bool {
+        let directory = self.directory.load();
+        let Some(policy) = directory.policy() else { return true };
+        let pool = directory.find(Some(kind), name);
+        match pool.and_then(|pool| pool.access.as_ref()?.rules_at(slave)) {
+            Some((kind, rules)) => policy.decide(Some(kind), &policy.asker(client), rules, None).is_shown(),
+            None => permission::may_use(policy, client, kind, name, slave),
+        }
     }
 
     /// Notes where a call runs, for a client that may come back to it.

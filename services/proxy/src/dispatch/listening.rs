@@ -1,21 +1,24 @@
-//! Updates of resources for one client, from all slaves that can tell of any: those that link later join in. Must not know HTTP.
+//! What slaves tell one client: updates of resources, from all slaves that can tell of any, or messages for its inbox, from those that
+//! carry them. Slaves that link later join in. Must not know HTTP.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use front::calls::Updates;
 use futures_util::stream;
+use policy::Requester;
 use protocol::link::call::ResponseEvent;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::link::ids::CallId;
-use protocol::mcp::subscription::{ListenEvent, MAX_LISTEN_EVENT};
+use protocol::mcp::subscription::{ListenEvent, MAX_LISTEN_EVENT, SubscriptionFilter};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::forwarder::Forwarder;
+use super::posting::{INBOXES, carriers};
 use crate::links::{Recv, ResponseRx, Slave};
 
 /// Time in which slaves say what they watch. A slave that is slower joins in without having said so.
@@ -48,9 +51,18 @@ enum Received {
     Ended(u64),
 }
 
+/// Which slaves are asked.
+enum Sources {
+    /// Those that can tell of updates.
+    Updates,
+    /// Those that carry messages for the stream of this session.
+    Carriers(String),
+}
+
 /// The updates of one client.
 struct Listening {
     forwarder: Arc<Forwarder>,
+    sources: Sources,
     header: Bytes,
     message: Bytes,
     attached: Vec<Attached>,
@@ -59,19 +71,31 @@ struct Listening {
     changes: watch::Receiver<()>,
     /// What is watched and when this is said at the latest; `None`: it was said.
     watching: Option<(Vec<String>, Instant)>,
+    /// Who listens.
+    client: Requester<'static>,
 }
 
 /// Begins to listen at all slaves that can tell of updates.
-pub(super) fn listen(forwarder: &Arc<Forwarder>, header: &CallHeader, message: Bytes) -> Updates {
-    let Ok(header) = serde_json::to_vec(header) else { return Box::pin(stream::empty()) };
+pub(super) fn listen(
+    forwarder: &Arc<Forwarder>,
+    header: CallHeader,
+    message: Bytes,
+    client: Requester<'static>,
+) -> Updates {
+    let Ok(text) = serde_json::to_vec(&header) else { return Box::pin(stream::empty()) };
     let mut listening = Listening {
         forwarder: Arc::clone(forwarder),
-        header: header.into(),
+        sources: match (header.purpose, header.session) {
+            (Purpose::Inbox, Some(session)) => Sources::Carriers(session),
+            _ => Sources::Updates,
+        },
+        header: text.into(),
         message,
         attached: Vec::new(),
         ended: HashMap::new(),
         changes: forwarder.changes(),
         watching: Some((Vec::new(), Instant::now() + READY_TIMEOUT)),
+        client,
     };
     listening.attach();
     Box::pin(stream::unfold(listening, next))
@@ -84,12 +108,14 @@ async fn next(mut listening: Listening) -> Option<(ListenEvent, Listening)> {
         {
             return Some((watching, listening));
         }
-        let Listening { attached, changes, watching, ended, .. } = &mut listening;
+        let Listening { attached, changes, watching, ended, forwarder, client, .. } = &mut listening;
+        // Asked for each event: the policy may be another by now.
+        let may_read = |uri: &str, slave: &Slave| forwarder.may_read(client, uri, slave);
         let due = watching.as_ref().map(|(_, due)| *due);
         let wake = due.into_iter().chain(ended.values().copied()).min();
         tokio::select! {
             biased;
-            received = std::future::poll_fn(|cx| poll_any(attached, cx)) => match received {
+            received = std::future::poll_fn(|cx| poll_any(attached, &may_read, cx)) => match received {
                 Received::Event(ListenEvent::Watching(uris)) => listening.add_watching(uris),
                 Received::Event(update) => return Some((update, listening)),
                 Received::Ended(key) => listening.remove(key),
@@ -113,19 +139,37 @@ async fn next(mut listening: Listening) -> Option<(ListenEvent, Listening)> {
 }
 
 impl Listening {
-    /// Joins the slaves that can tell of updates and are not asked yet.
+    /// Joins the slaves that are to be asked and are not yet.
     fn attach(&mut self) {
-        for slave in self.forwarder.registry.all() {
+        for slave in self.sources.slaves(&self.forwarder) {
             let is_known = self.attached.iter().any(|attached| attached.slave.key == slave.key)
                 || self.ended.contains_key(&slave.key);
-            if is_known || !slave.accepts_calls() || !tells_of_updates(&slave) {
+            if is_known {
                 continue;
             }
             let (id, response) = (self.forwarder.next_id(), Arc::new(ResponseRx::default()));
-            if slave.listen(id, &self.header, &self.message, &response).is_ok() {
+            let Some(message) = self.message_for(&slave) else { continue };
+            if slave.listen(id, &self.header, &message, &response).is_ok() {
                 self.attached.push(Attached { slave, id, response, event: Vec::new(), ready: false });
             }
         }
+    }
+
+    /// Returns the message with those of the resources only that the client may read at the slave; `None`: none of them.
+    fn message_for(&self, slave: &Slave) -> Option<Bytes> {
+        let Ok(filter) = SubscriptionFilter::of_request(&self.message) else {
+            return Some(self.message.clone());
+        };
+        let all = &filter.resource_subscriptions;
+        let may_read = |uri: &&String| self.forwarder.may_read(&self.client, uri, slave);
+        let allowed: Vec<&String> = all.iter().filter(may_read).collect();
+        if allowed.len() == all.len() {
+            return Some(self.message.clone());
+        }
+        if allowed.is_empty() {
+            return None;
+        }
+        SubscriptionFilter::replace_resources(&self.message, &allowed)
     }
 
     fn add_watching(&mut self, uris: Vec<String>) {
@@ -144,15 +188,33 @@ impl Listening {
     }
 }
 
+impl Sources {
+    fn slaves(&self, forwarder: &Forwarder) -> Vec<Arc<Slave>> {
+        match self {
+            Self::Carriers(session) => carriers(forwarder, session, INBOXES),
+            Self::Updates => {
+                let mut slaves = forwarder.registry.all();
+                slaves.retain(|slave| slave.accepts_calls() && tells_of_updates(slave));
+                slaves
+            }
+        }
+    }
+}
+
 /// Returns whether a backend of the slave can tell of updates.
 fn tells_of_updates(slave: &Slave) -> bool {
     let catalog = slave.catalog();
     catalog.servers.iter().any(|server| server.facts.capability(&["resources", "subscribe"]).is_some())
 }
 
-fn poll_any(attached: &mut [Attached], cx: &mut Context<'_>) -> Poll<Received> {
+/// Polls for the next event of any slave, without what the client may not read there.
+fn poll_any(
+    attached: &mut [Attached],
+    may_read: &impl Fn(&str, &Slave) -> bool,
+    cx: &mut Context<'_>,
+) -> Poll<Received> {
     for one in attached {
-        if let Poll::Ready(received) = one.poll_event(cx) {
+        if let Poll::Ready(received) = one.poll_allowed(may_read, cx) {
             return Poll::Ready(received);
         }
     }
@@ -160,6 +222,26 @@ fn poll_any(attached: &mut [Attached], cx: &mut Context<'_>) -> Poll<Received> {
 }
 
 impl Attached {
+    /// Polls for the next event without what the client may not read.
+    fn poll_allowed(
+        &mut self,
+        may_read: &impl Fn(&str, &Slave) -> bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Received> {
+        loop {
+            return Poll::Ready(match ready!(self.poll_event(cx)) {
+                Received::Event(ListenEvent::Updated(update)) if !may_read(&update.uri, &self.slave) => {
+                    continue;
+                }
+                Received::Event(ListenEvent::Watching(mut uris)) => {
+                    uris.retain(|uri| may_read(uri, &self.slave));
+                    Received::Event(ListenEvent::Watching(uris))
+                }
+                received => received,
+            });
+        }
+    }
+
     /// Polls for the next whole event.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
         let ended = Poll::Ready(Received::Ended(self.slave.key));

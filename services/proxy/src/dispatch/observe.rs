@@ -26,11 +26,17 @@ pub(super) fn begin(
     message: &Bytes,
     routes: impl FnOnce() -> Arc<Routes>,
 ) -> CallGuard {
+    let holder = context.credential.token.as_deref().map(|token| &token.identity);
     let guard = activity.start(|| Labels {
         id: log.request(),
         tool: header.name.clone().unwrap_or_default(),
-        client: display_name(&Client::of(context, header), context.key, &routes()),
-        key_id: context.key.map(Key::id),
+        client: holder.map_or_else(
+            || display_name(&Client::of(context, header), context.key(), &routes()),
+            |holder| holder.display().to_owned(),
+        ),
+        key_id: context.key().map(Key::id),
+        issuer: holder.and_then(|holder| holder.issuer.clone()),
+        subject: holder.map(|holder| holder.subject.clone()),
         peer: context.peer,
         trace: log.trace(),
     });

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use front::CallOutcome;
+use policy::{Clearance, Requester};
 use protocol::link::call::ResponseEvent;
 use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::era::Version;
@@ -19,6 +20,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::call_log::EndedCall;
 use super::call_state::{CallMachine, CallState, Dispatched, WaitOutcome};
+use super::denial;
 use super::ending::Ending;
 use super::forwarder::Forwarder;
 use super::open_call::OpenCall;
@@ -150,7 +152,7 @@ impl OngoingCall {
         let Some(slave) = self.machine.slave().cloned() else { return Some(event) };
         self.forwarder.record_end(FaultAttribution::of(&event), &self.tool, &self.pool, &slave);
         metrics::record_retry(reason);
-        self.call.trace.forward_failed(CallOutcome::from_event(&event));
+        self.call.trace.forward_failed(CallOutcome::from_event(&event, self.call.era));
         let (id, tool, slave_name) = (self.call.id, &self.tool, &slave.name);
         call_line!(
             self.call.lines,
@@ -167,6 +169,9 @@ impl OngoingCall {
     fn attempt(&mut self) -> Option<ResponseEvent> {
         if self.is_cancelled() {
             return Some(ResponseEvent::Failed(Failure::Cancelled));
+        }
+        if let Some(failure) = self.refusal() {
+            return Some(self.machine.refuse(failure));
         }
         let result = self.redispatch();
         // A cancellation during the attempt has found the call neither in the queue nor at a slave.
@@ -189,7 +194,9 @@ impl OngoingCall {
         self.check.restart();
         self.guard.set_id(|| self.call.log_context().request());
         let _log = self.call.log_context().enter();
-        self.route = self.forwarder.reroute(&pool, &self.route)?;
+        let clearance = self.clear(&pool)?;
+        let before = self.route.clone().cleared(clearance);
+        self.route = self.forwarder.reroute(&pool, &self.tool, &before)?;
         let target = Target {
             call: &self.call,
             tool: &self.tool,
@@ -200,6 +207,30 @@ impl OngoingCall {
             response: &self.response,
         };
         dispatch(&self.forwarder, &target, Instant::now())
+    }
+
+    /// Returns why the policy of now refuses the call, if it does. No other slave is looked for then.
+    fn refusal(&self) -> Option<Failure> {
+        let pool = self.forwarder.successor(&self.tool, &self.pool).ok()?;
+        let access = pool.access.as_ref()?;
+        let (kind, client) = (pool.kind, self.requester());
+        let decision = access.clear(&client, &self.tool, &self.call.message).err()?;
+        denial::record(access.policy(), decision, kind, &self.tool, &client);
+        Some(denial::failure(access.policy(), decision, kind, &self.tool))
+    }
+
+    /// Returns the client as the policy sees it.
+    fn requester(&self) -> Arc<Requester<'static>> {
+        self.origin.requester.clone().unwrap_or_default()
+    }
+
+    /// Asks the policy of now for the call; `None`: there is none.
+    fn clear(&self, pool: &Pool) -> Result<Option<Arc<Clearance>>, Failure> {
+        let Some(access) = &pool.access else { return Ok(None) };
+        let cleared = access.clear(&self.requester(), &self.tool, &self.call.message);
+        cleared
+            .map(Some)
+            .map_err(|decision| denial::failure(access.policy(), decision, pool.kind, &self.tool))
     }
 
     /// Whether a legacy client has cancelled the call. A slave that has the call is told of that by itself.
@@ -233,7 +264,7 @@ impl OngoingCall {
         if let Some(slave) = self.machine.slave() {
             self.forwarder.record_end(FaultAttribution::of(event), &self.tool, &self.pool, slave);
         }
-        let ending = Ending::of(event);
+        let ending = Ending::of(event, self.call.era);
         if ending.answered && ending.outcome == FailureKind::Timeout.as_str() {
             // Both ends keep the timeout; this time the slave's was first.
             metrics::record_timeouts(1);

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use policy::Policy;
 use protocol::mcp::kind::Kind;
 
 use super::offer::Schema;
+use super::permission::PoolAccess;
 use super::policies::Policies;
 use crate::access::{PoolDomain, Precedence};
 use crate::balance::outliers::OutlierDetector;
@@ -36,6 +38,8 @@ pub(super) struct Pool {
     pub(super) outliers: Arc<OutlierDetector>,
     pub(super) balance: PoolBalance,
     pub(super) limit: Option<Arc<RateLimiter>>,
+    /// Who may use it; `None`: there is no policy.
+    pub(super) access: Option<PoolAccess>,
 }
 
 /// Settings that all pools are built with.
@@ -44,6 +48,8 @@ pub(super) struct PoolSettings<'a> {
     pub(super) routes: &'a Routes,
     pub(super) policies: &'a Policies,
     pub(super) limits: &'a RateLimits,
+    /// `POLICY`.
+    pub(super) policy: Option<&'a Arc<Policy>>,
 }
 
 /// Members and names of a pool to be built.
@@ -62,12 +68,23 @@ pub(super) struct PoolParts<'a> {
     /// Kept from the pool of before.
     pub(super) outliers: Arc<OutlierDetector>,
     pub(super) max_retries: u8,
+    pub(super) access: Option<PoolAccess>,
 }
 
 impl Pool {
     pub(super) fn new(parts: PoolParts<'_>, settings: &PoolSettings<'_>) -> Self {
-        let PoolParts { kind, method, own_name, shown_name, domain, schema, members, outliers, max_retries } =
-            parts;
+        let PoolParts {
+            kind,
+            method,
+            own_name,
+            shown_name,
+            domain,
+            schema,
+            members,
+            outliers,
+            max_retries,
+            access,
+        } = parts;
         let PoolSettings { routes, policies, limits, .. } = settings;
         // Rules of routes and limits name tools: of other requests only those hold that name none.
         let is_tool = kind == Some(Kind::Tool);
@@ -86,6 +103,7 @@ impl Pool {
             meter: if is_tool { CallMeter::of_tool(&code, shown_name) } else { CallMeter::of_method(method) },
             outliers,
             max_retries,
+            access,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use front::calls::Listing;
+use policy::{Policy, PolicyStore};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::request_state::RequestState;
 use tokio::sync::watch;
@@ -29,16 +30,18 @@ const REBUILD_BACKOFF: u32 = 4;
 const MAX_REBUILD_BACKOFF: Duration = Duration::from_millis(250);
 
 /// The settings in force, and the list of tools for clients.
-pub(super) struct ActiveSettings {
+pub(crate) struct ActiveSettings {
     pub(super) policies: Policies,
     codes: Arc<CodeStore>,
     pub(super) routes: ArcSwap<Routes>,
     pub(super) limits: ArcSwap<RateLimits>,
     pub(super) listing: watch::Sender<Arc<Listing>>,
+    /// `POLICY`.
+    policy: Option<PolicyStore>,
 }
 
 impl ActiveSettings {
-    pub(super) fn new(policies: Policies, codes: Arc<CodeStore>) -> Self {
+    pub(crate) fn new(policies: Policies, codes: Arc<CodeStore>, policy: Option<PolicyStore>) -> Self {
         let limits = RateLimits::new(&Routes::default(), &policies.balance, &RateLimits::default());
         Self {
             policies,
@@ -46,6 +49,7 @@ impl ActiveSettings {
             routes: ArcSwap::default(),
             limits: ArcSwap::from_pointee(limits),
             listing: watch::Sender::default(),
+            policy,
         }
     }
 
@@ -69,12 +73,13 @@ impl ActiveSettings {
             slave.active.subscribe(&listener);
             self.limit_slave(slave, &routes);
         }
-        let codes = self.codes.current();
+        let (codes, policy) = (self.codes.current(), self.policy());
         let settings = PoolSettings {
             precedence: codes.precedence(),
             routes: &routes,
             policies: &self.policies,
             limits: &limits,
+            policy: policy.as_ref(),
         };
         let (mut directory, listing) = Directory::build(&slaves, &settings, &before);
         directory.withhold(&before, forwarder.grace(), Instant::now());
@@ -86,14 +91,20 @@ impl ActiveSettings {
         self.listing.send_if_modified(|old| Listing::replace(old, listing));
     }
 
+    /// Returns the policy in force.
+    fn policy(&self) -> Option<Arc<Policy>> {
+        self.policy.as_ref().map(PolicyStore::current)
+    }
+
     /// Returns the pool of the one slave that gave out what a request brings back. Rules of routes and limits are not asked.
     pub(super) fn giver(&self, forwarder: &Forwarder, state: RequestState) -> Result<Arc<Pool>, Failure> {
-        let codes = self.codes.current();
+        let (codes, policy) = (self.codes.current(), self.policy());
         let settings = PoolSettings {
             precedence: codes.precedence(),
             routes: &Routes::default(),
             policies: &self.policies,
             limits: &self.limits.load(),
+            policy: policy.as_ref(),
         };
         forwarder.giver(state, &settings)
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use front::CallOutcome;
 use front::calls::CallContext;
+use policy::Requester;
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure::Failure;
 
@@ -40,14 +41,21 @@ pub(super) struct Target<'a> {
 pub(super) struct Origin {
     pub(super) client: Client,
     pub(super) name: Option<CallName>,
+    /// The client as the policy sees it; `None`: there is no policy.
+    pub(super) requester: Option<Arc<Requester<'static>>>,
 }
 
 impl Origin {
     /// Takes the session and the request id out of the header, which must have been encoded before.
-    pub(super) fn of(context: &CallContext<'_>, header: &mut CallHeader) -> Self {
+    pub(super) fn of(
+        context: &CallContext<'_>,
+        header: &mut CallHeader,
+        requester: Option<Arc<Requester<'static>>>,
+    ) -> Self {
         let client = Client::of(context, header);
         let name = header.session.take().zip(header.request_id.take());
-        Self { client, name: name.map(|(session, request_id)| CallName { session, request_id }) }
+        let name = name.map(|(session, request_id)| CallName { session, request_id });
+        Self { client, name, requester }
     }
 }
 

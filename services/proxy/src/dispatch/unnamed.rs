@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use policy::SubjectKind;
 use protocol::mcp::catalog::CatalogServer;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::members::ExactMembers;
 
 use super::offer::Schema;
+use super::permission::PoolAccess;
 use super::pool::{Pool, PoolParts, PoolSettings};
 use super::ready::Ready;
 use crate::access::PoolDomain;
@@ -87,6 +89,10 @@ pub(super) fn build(ready: &[Ready], settings: &PoolSettings<'_>, before: &Unnam
             Some(Kind::Task) => "tasks/get",
             _ => "other",
         };
+        let access = settings.policy.map(|policy| match SubjectKind::of(kind) {
+            Some(kind) => PoolAccess::of_names(policy, kind, None, members.iter()),
+            None => PoolAccess::of_slaves(policy, &members),
+        });
         let parts = PoolParts {
             kind,
             method,
@@ -97,6 +103,7 @@ pub(super) fn build(ready: &[Ready], settings: &PoolSettings<'_>, before: &Unnam
             members,
             outliers,
             max_retries: 0,
+            access,
         };
         Some(Arc::new(Pool::new(parts, settings)))
     };

@@ -57,7 +57,12 @@ pub(super) fn enqueue(
 ) -> Result<WaitReceiver, Failure> {
     let Target { call, tool, pool, route, origin, response, .. } = target;
     let limits = pool.balance.queue;
-    let key = QueueKey { tool: (*tool).into(), provider: Arc::clone(&pool.provider), rule: route.number() };
+    let key = QueueKey {
+        tool: (*tool).into(),
+        provider: Arc::clone(&pool.provider),
+        rule: route.number(),
+        clearance: route.clearance().cloned(),
+    };
     let pending = Pending { key, client: origin.client, name: origin.name.clone() };
     let candidates = || forwarder.candidates(tool, pool, route);
     let waiter = forwarder.queue.enqueue(pending.clone(), limits.most, candidates);
@@ -127,6 +132,11 @@ async fn wait(forwarder: &Forwarder, request: &WaitRequest, mut waiter: Waiter) 
             return WaitOutcome::Failed(timed_out(&waiter, request, deadline));
         };
         match decision {
+            Ok(Decision::Serve(slave, _))
+                if !forwarder.still_allows(tool, &request.pool, &request.route, &slave) =>
+            {
+                return WaitOutcome::NoSlave;
+            }
             Ok(Decision::Serve(slave, permit)) => {
                 if open_on(&slave, permit, &request.call, tool, &request.response) {
                     forwarder.note_place(&request.call, &slave);

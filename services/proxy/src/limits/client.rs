@@ -68,7 +68,7 @@ mod tests {
         Client::of(
             &CallContext {
                 principal: who,
-                key: None,
+                credential: &front::Credential::ANONYMOUS,
                 headers: &headers,
                 peer: peer.map(|p| p.parse().unwrap()),
             },

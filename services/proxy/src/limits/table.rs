@@ -58,7 +58,7 @@ impl RateLimits {
         if self.keys.is_empty() && self.others.is_none() {
             return Ok(());
         }
-        let own = context.key.and_then(|key| {
+        let own = context.key().and_then(|key| {
             let by_name = self.keys.get(&key.identity());
             by_name.or_else(|| self.keys.get(&key.digest()))
         });

@@ -31,8 +31,8 @@ const NORMAL: u16 = 1000;
 pub(crate) struct AcceptContext {
     pub(crate) registry: Arc<Registry>,
     pub(crate) codes: Arc<CodeStore>,
-    /// `HANDSHAKE_RATE`: new connections per second.
-    pub(crate) handshake_rate: u32,
+    /// The admission of connections, those of the clients' port included.
+    pub(crate) admission: Admission,
     /// `TRUSTED_PROXIES`: the networks whose forwarding headers are trusted.
     pub(crate) trusted: TrustedProxies,
     /// TLS of the port, if it is on.
@@ -44,16 +44,16 @@ pub(crate) struct AcceptContext {
 
 /// Accepts slaves until the future is dropped.
 pub(crate) async fn serve_slaves(listener: TcpListener, context: Arc<AcceptContext>) {
-    let admission = Arc::new(Admission::new(context.handshake_rate, Instant::now()));
+    let admission = &context.admission;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => match admission.admit(peer.ip(), &context.trusted, Instant::now()) {
                 Ok(share) => {
-                    let (context, admission) = (Arc::clone(&context), Arc::clone(&admission));
-                    tokio::spawn(serve_connection(Connected { stream, peer, share }, context, admission));
+                    let context = Arc::clone(&context);
+                    tokio::spawn(serve_connection(Connected { stream, peer, share }, context));
                 }
                 Err(rejected) => {
-                    refusal::record_rejected(peer, rejected, &admission);
+                    refusal::record_rejected(peer, rejected, admission);
                     // With TLS, an answer would require a handshake: the connection is closed without one.
                     if context.tls.is_none() {
                         admission.reject(stream, rejected);
@@ -76,34 +76,53 @@ struct Connected {
     share: Unauthenticated,
 }
 
-async fn serve_connection(connected: Connected, context: Arc<AcceptContext>, admission: Arc<Admission>) {
-    if let Some((socket, registered)) = handshake(connected, &context, &admission).await {
+async fn serve_connection(connected: Connected, context: Arc<AcceptContext>) {
+    if let Some((socket, registered)) = handshake(connected, &context).await {
         run_link(socket, registered, &context.registry, context.times).await;
     }
 }
 
 /// Runs the opening handshake and the authentication. `None`: the connection has ended, and the reason was logged.
-async fn handshake(
-    connected: Connected,
-    context: &AcceptContext,
-    admission: &Admission,
-) -> Option<(Socket, Registered)> {
+async fn handshake(connected: Connected, context: &AcceptContext) -> Option<(Socket, Registered)> {
     let Connected { stream, peer, share } = connected;
     let opened = timeout(auth::AUTH_TIMEOUT, open(stream, peer, context)).await;
     let opened = opened.unwrap_or_else(|_| Err(Unopened::Failed(AuthError::NoRequest)));
-    let Opened { mut socket, peer: origin, certificate } = match opened {
-        Ok(opened) => opened,
+    match opened {
+        Ok(opened) => enter(opened, peer, share, context).await,
         Err(Unopened::Failed(error)) => {
             refusal::record_attempt(peer);
             refusal::report(peer, &error);
-            return None;
+            None
         }
         Err(Unopened::Stranger(fault, stream)) => {
             refusal::report_stranger(peer, &fault);
             stranger::answer(stream, &fault).await;
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// Serves a WebSocket of the clients' port that was let in with this share. `peer` is the other end of the connection.
+pub(super) async fn serve_opened(
+    opened: Opened,
+    peer: SocketAddr,
+    share: Unauthenticated,
+    context: Arc<AcceptContext>,
+) {
+    if let Some((socket, registered)) = enter(opened, peer, share, &context).await {
+        run_link(socket, registered, &context.registry, context.times).await;
+    }
+}
+
+/// Authenticates and registers the slave of a WebSocket. `None`: the connection has ended, and the reason was logged.
+async fn enter(
+    opened: Opened,
+    peer: SocketAddr,
+    share: Unauthenticated,
+    context: &AcceptContext,
+) -> Option<(Socket, Registered)> {
+    let Opened { mut socket, peer: origin, certificate } = opened;
+    let admission = &context.admission;
     let forwarded = context.trusted.trusts(peer.ip()) && origin.ip() != peer.ip().to_canonical();
     let forwarded = forwarded.then(|| admission.admit_forwarded(origin.ip(), Instant::now())).transpose();
     let authenticated = match forwarded {
@@ -138,12 +157,12 @@ async fn refuse(mut socket: Socket, peer: SocketAddr, error: AuthError, admissio
 }
 
 /// A connection after its opening handshake.
-struct Opened {
-    socket: Socket,
+pub(super) struct Opened {
+    pub(super) socket: Socket,
     /// Address of the slave, as trusted proxies report it.
-    peer: SocketAddr,
+    pub(super) peer: SocketAddr,
     /// Digest of the certificate that the slave presented.
-    certificate: Option<[u8; 32]>,
+    pub(super) certificate: Option<[u8; 32]>,
 }
 
 /// Why a connection has no WebSocket.

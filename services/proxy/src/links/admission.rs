@@ -56,6 +56,14 @@ impl Rejected {
         }
     }
 
+    /// Returns the seconds after which a peer should try again.
+    pub(super) fn retry_after(self) -> u32 {
+        match self {
+            Self::Rate(seconds) => seconds,
+            Self::Unauthenticated => RETRY_AFTER,
+        }
+    }
+
     fn answer(self) -> String {
         match self {
             Self::Rate(seconds) => rejection("slaves connect faster than HANDSHAKE_RATE", seconds),
@@ -66,7 +74,7 @@ impl Rejected {
 
 /// The connections that have not authenticated, and what is remembered of their networks. Memory is bounded by
 /// constants.
-pub(super) struct Admission {
+pub(crate) struct Admission {
     limiter: Mutex<HandshakeLimiter>,
     unauthenticated: Shares<Network>,
     max_unauthenticated: usize,
@@ -79,7 +87,7 @@ pub(super) struct Admission {
 
 impl Admission {
     /// Lets in `rate` connections a second; 0: no limit.
-    pub(super) fn new(rate: u32, now: Instant) -> Self {
+    pub(crate) fn new(rate: u32, now: Instant) -> Self {
         Self {
             limiter: Mutex::new(HandshakeLimiter::new(rate, now)),
             unauthenticated: Shares::default(),

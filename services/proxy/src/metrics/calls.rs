@@ -7,7 +7,7 @@ use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 
 use super::table::{
-    CALLS_REFUSED, FORWARD_DURATION, FORWARDS, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS, TOOLS_REFUSED,
+    CALLS_REFUSED, DENIED, FORWARD_DURATION, FORWARDS, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS, TOOLS_REFUSED,
     TOOLS_RENAMED,
 };
 use super::{names, under_way};
@@ -74,18 +74,22 @@ impl CallMeter {
 
     /// Counts a call that was refused before it began.
     pub(crate) fn record_refusal(&self, failure: &Failure, version: Version, seconds: f64) {
-        let spec = failure.spec();
-        counter!(CALLS_REFUSED, "tool" => self.tool.clone(), "kind" => spec.kind).increment(1);
-        self.operations.record(version, CallOutcome::Code(spec.code.into()), seconds);
+        let kind = failure.spec().kind;
+        counter!(CALLS_REFUSED, "tool" => self.tool.clone(), "kind" => kind).increment(1);
+        self.operations.record(version, CallOutcome::of_failure(failure, version.era()), seconds);
     }
 }
 
 /// Counts a request that named what no slave offers, or nothing. `method` is one of a bounded set.
 pub(crate) fn record_unknown(method: &'static str, failure: &Failure, version: Version, seconds: f64) {
-    let spec = failure.spec();
-    counter!(CALLS_REFUSED, "tool" => "", "kind" => spec.kind).increment(1);
+    counter!(CALLS_REFUSED, "tool" => "", "kind" => failure.spec().kind).increment(1);
     let operations = ToolOperations::new(OperationSide::SERVER, method, "");
-    operations.record(version, CallOutcome::Code(spec.code.into()), seconds);
+    operations.record(version, CallOutcome::of_failure(failure, version.era()), seconds);
+}
+
+/// Counts a request that the policy refused: what the client was told, and the kind of what it asked for.
+pub(crate) fn record_denial(decision: &'static str, kind: &'static str) {
+    counter!(DENIED, "decision" => decision, "kind" => kind).increment(1);
 }
 
 /// Counts a call that went to another slave because the first one never got it.

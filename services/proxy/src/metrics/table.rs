@@ -14,12 +14,16 @@ const TOOL: Label = Label::open("tool");
 const SLAVE: Label = Label::open("slave");
 const METHOD: Label =
     Label::of("method", &["tools/call", "prompts/get", "resources/read", "tasks/get", "reply", "other"]);
-const FILE: Label = Label::of("file", &["codes", "routes", "tls", "client_keys", "ops_keys", "session_keys"]);
+const FILE: Label = Label::of(
+    "file",
+    &["codes", "routes", "tls", "client_keys", "ops_keys", "session_keys", "policy", "issuers"],
+);
 const STATE: Label = Label::of("state", &SlaveState::LABELS);
 
 pub(super) const FORWARDS: &str = "mcp_relay_forwards_total";
 pub(super) const FORWARD_DURATION: &str = "mcp_relay_forward_duration_seconds";
 pub(super) const CALLS_REFUSED: &str = "mcp_relay_calls_refused_total";
+pub(super) const DENIED: &str = "mcp_relay_policy_denied_total";
 pub(super) const TIMEOUTS: &str = "mcp_relay_timeouts_total";
 pub(super) const IN_FLIGHT: &str = "mcp_relay_calls_in_flight";
 pub(super) const UNREAD: &str = "mcp_relay_calls_unread";
@@ -60,6 +64,14 @@ pub const CALLS: &[Metric] = &[
         CALLS_REFUSED,
         &[TOOL, Label::open("kind")],
         "Calls that were refused before they reached the queue or a slave, by tool (empty: no tool of that name is offered) and the failure's kind.",
+    ),
+    Metric::counter(
+        DENIED,
+        &[
+            Label::of("decision", &["deny", "forbidden", "challenge"]),
+            Label::of("kind", &["tool", "prompt", "resource", "template", "task", "method"]),
+        ],
+        "Requests that the policy (POLICY) refused, by what the client was told: deny (there is no such entry), forbidden (not with these arguments), challenge (a scope is missing).",
     ),
     Metric::counter(TIMEOUTS, &[], "Calls that were ended by REQUEST_TIMEOUT or REQUEST_TIMEOUT_TOTAL."),
     Metric::gauge(

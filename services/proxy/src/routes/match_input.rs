@@ -29,7 +29,7 @@ impl ClientIdentity<'_> {
     /// Returns the identity of a call's client.
     pub(crate) fn of(context: &CallContext<'_>) -> Self {
         context
-            .key
+            .key()
             .map_or(Self::Anonymous, |key| Self::Key { identity: key.identity(), digest: key.digest() })
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use policy::Clearance;
 use protocol::mcp::request_state::RequestState;
 
 use super::labelled::Labelled;
@@ -17,6 +18,8 @@ pub(crate) struct Route<S> {
     pub(super) rule: Option<Arc<Rule>>,
     pub(crate) priorities: Priorities<S>,
     narrowed: Narrowed,
+    /// What the policy has cleared the call for; `None`: no policy was asked.
+    clearance: Option<Arc<Clearance>>,
 }
 
 /// What has left only some of the slaves that the rule allows.
@@ -31,18 +34,38 @@ pub(crate) struct Narrowed {
 // Derived, it would ask for `S: Clone`.
 impl<S> Clone for Route<S> {
     fn clone(&self) -> Self {
-        Self { rule: self.rule.clone(), priorities: Arc::clone(&self.priorities), narrowed: self.narrowed }
+        Self {
+            rule: self.rule.clone(),
+            priorities: Arc::clone(&self.priorities),
+            narrowed: self.narrowed,
+            clearance: self.clearance.clone(),
+        }
     }
 }
 
 impl<S> Route<S> {
     pub(super) fn new(rule: Option<Arc<Rule>>, priorities: Priorities<S>) -> Self {
-        Self { rule, priorities, narrowed: Narrowed::default() }
+        Self { rule, priorities, narrowed: Narrowed::default(), clearance: None }
     }
 
     /// Returns the route with these slaves only.
     pub(crate) fn narrow(self, priorities: Priorities<S>, narrowed: Narrowed) -> Self {
         Self { priorities, narrowed, ..self }
+    }
+
+    /// Returns the route with these slaves only.
+    pub(crate) fn with_priorities(self, priorities: Priorities<S>) -> Self {
+        Self { priorities, ..self }
+    }
+
+    /// Returns the route of a call that the policy has cleared so.
+    pub(crate) fn cleared(self, clearance: Option<Arc<Clearance>>) -> Self {
+        Self { clearance, ..self }
+    }
+
+    /// Returns what the policy has cleared the call for.
+    pub(crate) fn clearance(&self) -> Option<&Arc<Clearance>> {
+        self.clearance.as_ref()
     }
 
     /// Returns the state of an exchange that has narrowed the route.

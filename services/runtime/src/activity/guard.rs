@@ -126,12 +126,14 @@ impl CallGuard {
 }
 
 fn audit_line(call: &EndedCall, worker_member: &'static str) -> AuditLine {
-    let Labels { id, tool, client, key_id, peer, trace } = &call.labels;
+    let Labels { id, tool, client, key_id, issuer, subject, peer, trace } = &call.labels;
     AuditLine::new("call")
         .with("request_id", id.as_str())
         .with("trace_id", trace.as_deref())
         .with("client", client.as_str())
         .with("client_key_id", key_id.as_deref())
+        .with("client_issuer", issuer.as_deref())
+        .with("client_subject", subject.as_deref())
         .with("peer", peer.map(|peer| peer.to_string()))
         .with("tool", tool.as_str())
         .with(worker_member, call.worker.as_str())

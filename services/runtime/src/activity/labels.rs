@@ -24,6 +24,10 @@ pub struct Labels {
     pub client: String,
     /// Id of the client's key, for the audit stream only.
     pub key_id: Option<String>,
+    /// Issuer of the client's token, for the audit stream only.
+    pub issuer: Option<String>,
+    /// Subject of the client at the issuer, for the audit stream only.
+    pub subject: Option<String>,
     /// Address of the client, for the audit stream only.
     pub peer: Option<IpAddr>,
     /// Id of the trace that the call is part of.
@@ -41,8 +45,13 @@ impl Labels {
             }
             label
         };
-        let Self { id, tool, client, key_id, peer, trace } = self;
-        Self { id: cut(id), tool: cut(tool), client: cut(client), key_id, peer, trace: trace.map(cut) }
+        Self {
+            id: cut(self.id),
+            tool: cut(self.tool),
+            client: cut(self.client),
+            trace: self.trace.map(cut),
+            ..self
+        }
     }
 
     /// Returns the members that a call has in JSON, whether it runs or has ended. `id` is its current id.

@@ -1,14 +1,18 @@
-//! Who is served: `AUTH_BEARER_KEYS`, `OPS_KEYS`, their files, `ALLOW_ANONYMOUS`, `ALLOWED_HOSTS` and `PUBLIC_URL`. Must
+//! Who is served: `AUTH_BEARER_KEYS`, `OPS_KEYS`, their files, `AUTH_ISSUERS`, `ALLOW_ANONYMOUS`, `ALLOWED_HOSTS` and `PUBLIC_URL`. Must
 //! not know requests.
 
 use std::path::Path;
+
+use url::Url;
 
 use super::hosts::AllowedHosts;
 use super::variables::Settings;
 use crate::env::{Reader, Setting, parse};
 use crate::follow::content_digest;
 use crate::keys::{FollowedFile, KeyStore, KeysFile};
+use crate::outbound::Ways;
 use crate::secret::{MIN_SECRET_CHARACTERS, SecretSet, is_short};
+use crate::tokens::{IssuersFile, TokenVerifier};
 
 /// The addresses that are served where no keys are set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +50,26 @@ impl KeyConfig {
     }
 }
 
+/// The issuers of access tokens at the start.
+#[derive(Clone, Debug)]
+pub struct IssuersConfig {
+    /// What tokens must be meant for.
+    pub resource: String,
+    /// The issuers.
+    pub issuers: IssuersFile,
+    /// The file to follow.
+    pub file: FollowedFile,
+    /// How issuers are reached.
+    pub ways: Ways,
+}
+
+impl IssuersConfig {
+    /// Returns the check of these issuers' tokens.
+    pub fn verifier(&self) -> TokenVerifier {
+        TokenVerifier::new(&self.resource, &self.issuers, self.ways.clone())
+    }
+}
+
 /// The configuration of access over HTTP.
 #[derive(Clone, Debug, Default)]
 pub struct AccessConfig {
@@ -55,12 +79,16 @@ pub struct AccessConfig {
     pub operators: KeyConfig,
     /// `ALLOW_ANONYMOUS`: who is served where no keys are set.
     pub anonymous: AnonymousAccess,
+    /// `AUTH_ISSUERS`: the issuers of clients' tokens; `None`: tokens are not accepted.
+    pub issuers: Option<IssuersConfig>,
     /// `ALLOWED_HOSTS`, `PUBLIC_URL`: the hosts that requests may name.
     pub hosts: AllowedHosts,
+    /// `PUBLIC_URL`: where clients reach the server.
+    pub public_url: Option<url::Url>,
 }
 
-/// Reads the variables of access and the files that they name.
-pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> AccessConfig {
+/// Reads the variables of access and the files that they name. Issuers are reached by `ways`.
+pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, ways: &Ways) -> AccessConfig {
     let public = reader.optional(&settings.public_url, parse::http_url);
     let hosts = reader.optional(&settings.allowed_hosts, AllowedHosts::parse).unwrap_or_default();
     let everyone = reader.value(&settings.allow_anonymous, parse::flag);
@@ -68,8 +96,45 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> AccessConfig
         clients: keys(reader, &settings.auth_bearer_keys, &settings.auth_bearer_keys_file),
         operators: keys(reader, &settings.ops_keys, &settings.ops_keys_file),
         anonymous: if everyone { AnonymousAccess::Everyone } else { AnonymousAccess::Local },
+        issuers: issuers(reader, settings, public.as_ref(), ways),
         hosts: hosts.with_public(public.as_ref()),
+        public_url: public,
     }
+}
+
+/// Reads the file of issuers, whose tokens are for `public`.
+fn issuers(
+    reader: &mut Reader<'_>,
+    settings: &Settings,
+    public: Option<&Url>,
+    ways: &Ways,
+) -> Option<IssuersConfig> {
+    let setting = &settings.auth_issuers;
+    let file = reader.optional(setting, |path| {
+        let read = IssuersFile::read(Path::new(path)).and_then(IssuersFile::checked);
+        read.map_err(|error| format!("a file of issuers: {error}"))
+    })?;
+    let path = setting.text()?.into();
+    let Some(public) = public else {
+        if !settings.public_url.is_set() {
+            reader.reject(setting, "PUBLIC_URL beside it: the URL under which clients reach this server, which tokens must be for");
+        }
+        return None;
+    };
+    let is_bare = public.query().is_none() && public.fragment().is_none() && public.username().is_empty();
+    if !is_bare || public.password().is_some() {
+        let expected = "a URL without user, query and fragment, as access tokens name it (RFC 8707)";
+        reader.reject(&settings.public_url, expected);
+    }
+    if public.scheme() == "http" && !is_loopback(public) {
+        reader.warn("PUBLIC_URL begins with http://: clients send access tokens over TLS alone, say through an ingress; set the https:// URL that they use");
+    }
+    let followed = FollowedFile { variable: setting.name(), path, digest: file.digest() };
+    Some(IssuersConfig { resource: public.to_string(), issuers: file, file: followed, ways: ways.clone() })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(super::origins::is_loopback_authority)
 }
 
 fn keys(reader: &mut Reader<'_>, listed: &Setting, file: &Setting) -> KeyConfig {
@@ -126,7 +191,7 @@ mod tests {
         let tables = [EVERY];
         let mut reader = Reader::new("test", &snapshot, &tables);
         let settings = Settings::read(&mut reader);
-        let access = read(&mut reader, &settings);
+        let access = read(&mut reader, &settings, &Ways::default());
         reader.finish(access)
     }
 
@@ -176,6 +241,32 @@ mod tests {
             problems.contains("OPS_KEYS_FILE") && problems.contains("line 1") && !problems.contains("hush")
         );
         assert!(load(&[("OPS_KEYS_FILE", "/nowhere/keys")]).is_err());
+    }
+
+    #[test]
+    fn issuers_need_the_url_that_tokens_are_for_and_the_files_that_they_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("issuers.yaml");
+        let text = path.to_str().unwrap();
+        std::fs::write(&path, "issuers:\n- issuer: https://id.example\n").unwrap();
+        let issuers = ("AUTH_ISSUERS", text);
+        let loaded = load(&[issuers, ("PUBLIC_URL", "https://relay.example/mcp")]).unwrap();
+        assert_eq!(loaded.config.issuers.unwrap().verifier().resource(), "https://relay.example/mcp");
+        assert!(loaded.warnings.is_empty());
+        let plain = load(&[issuers, ("PUBLIC_URL", "http://relay.example/mcp")]).unwrap().warnings;
+        assert!(plain[0].contains("PUBLIC_URL begins with http://"), "{plain:?}");
+        for (url, variable) in [
+            ("", "AUTH_ISSUERS"),
+            ("https://relay.example/mcp?a=b", "PUBLIC_URL"),
+            ("https://relay.example/#a", "PUBLIC_URL"),
+        ] {
+            let problems = load(&[issuers, ("PUBLIC_URL", url)]).unwrap_err();
+            assert_eq!((problems.list.len(), problems.list[0].name.as_str()), (1, variable), "{url:?}");
+        }
+        std::fs::write(&path, "issuers:\n- issuer: https://id.example\n  jwks_file: /nowhere/keys\n")
+            .unwrap();
+        let problems = load(&[issuers, ("PUBLIC_URL", "https://relay.example/mcp")]).unwrap_err().to_string();
+        assert!(problems.contains("AUTH_ISSUERS") && problems.contains("jwks_file"), "{problems}");
     }
 
     #[test]

@@ -4,12 +4,13 @@
 //! to the specification, nothing is exported without an endpoint, and an invalid value is a problem rather than a
 //! warning.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
 
 use crate::env::{Reader, Setting, parse};
+use crate::outbound::Ways;
 use crate::tls::ClientFiles;
 
 crate::variables! {
@@ -93,6 +94,8 @@ pub struct TraceConfig {
     pub compression: OtlpCompression,
     /// The trusted authorities for an `https://` collector.
     pub trust: ClientFiles,
+    /// The forward proxies on the way to the collector.
+    pub ways: Ways,
     /// Time limit for the export of a batch.
     pub timeout: Duration,
     /// `service.name`, if it was set.
@@ -133,7 +136,7 @@ const SAMPLERS: &[(&str, (ParentBased, SampleRatio))] = &[
 impl TraceConfig {
     /// Reads the variables of [`TRACES`], which the reader's tables must contain. `None`: no traces; all set values are
     /// checked even then.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub fn read(reader: &mut Reader<'_>, ways: &Ways) -> Option<Self> {
         let settings = Settings::read(reader);
         let general = reader.optional(&settings.otel_exporter_otlp_endpoint, parse::http_url);
         let own = reader.optional(&settings.otel_exporter_otlp_traces_endpoint, parse::http_url);
@@ -144,7 +147,12 @@ impl TraceConfig {
             endpoint: Url::parse("http://localhost").ok()?,
             protocol,
             compression: read_compression(reader, &settings),
-            trust: ClientFiles { roots: read_certificate(reader, &settings), identity: None },
+            trust: ClientFiles {
+                roots: read_certificate(reader, &settings),
+                extra_roots: ways.extra_roots().map(Path::to_owned),
+                identity: None,
+            },
+            ways: ways.clone(),
             timeout: read_timeout(reader, &settings),
             attributes: reader.optional(&settings.otel_resource_attributes, pairs).unwrap_or_default(),
             parents,
@@ -202,7 +210,7 @@ fn read_timeout(reader: &mut Reader<'_>, settings: &Settings) -> Duration {
 
 fn read_certificate(reader: &mut Reader<'_>, settings: &Settings) -> Option<PathBuf> {
     let check = |text: &str| {
-        let files = ClientFiles { roots: Some(PathBuf::from(text)), identity: None };
+        let files = ClientFiles { roots: Some(PathBuf::from(text)), ..ClientFiles::default() };
         match files.check().first() {
             Some(error) => Err(format!("a PEM file of certificates: {error}")),
             None => Ok(PathBuf::from(text)),
@@ -272,7 +280,7 @@ mod tests {
         let snapshot = Snapshot::of(pairs.iter().copied());
         let tables = [TRACES];
         let mut reader = Reader::new("test", &snapshot, &tables);
-        let config = TraceConfig::read(&mut reader);
+        let config = TraceConfig::read(&mut reader, &Ways::default());
         reader.finish(config)
     }
 

@@ -22,11 +22,12 @@ crate::variables! {
     auth_bearer_keys secret = Says("no key is required, and only loopback and private addresses are served"), "Comma-separated keys. If set, every HTTP path but the health checks needs `Authorization: Bearer <key>`.";
     auth_bearer_keys_file = Says("AUTH_BEARER_KEYS only"), "Path of a file of more keys: one per line, or YAML entries with name and times. Read again when it changes and at SIGHUP; a removed key ends its open responses: see OPERATIONS.";
     auth_custom_header = Says("only Authorization"), "A header, for example x-api-key, that may carry the key in place of Authorization.";
+    auth_issuers = Says("tokens are not accepted"), "Path of a YAML file of OAuth issuers whose access tokens clients may send as `Authorization: Bearer <token>`, beside keys: see ACCESS. Needs PUBLIC_URL, which is what tokens must be meant for. Read again when it changes and at SIGHUP.";
     ops_keys secret = Says("clients' keys are operators' keys too"), "Comma-separated keys of operators. If set, /metrics, /api and the status page take these keys only, and these keys call no tool.";
     ops_keys_file = Says("OPS_KEYS only"), "Path of a file of more operators' keys, in the form of AUTH_BEARER_KEYS_FILE.";
     allow_anonymous = Value("0"), "1: where no keys are set, every address is served without a key, not only loopback and private ones.";
     allowed_hosts = Says("with keys any host; without keys addresses, localhost, names of one label and the host of PUBLIC_URL"), "Comma-separated host names, without ports, that requests may name in Host; *.example.com for all below a domain, * for any. Addresses, localhost and the host of PUBLIC_URL are always accepted.";
-    public_url = Says("not set"), "URL under which clients reach this server; requests may name its host.";
+    public_url = Says("not set"), "URL under which clients reach this server, with the path of MCP; requests may name its host. With AUTH_ISSUERS it is the resource that access tokens are for.";
     allowed_origins = Says("loopback origins"), "Comma-separated origins of web pages that may send requests; * for any. Unset: pages served from this machine.";
     max_body_bytes = Value("16777216"), "Largest request body in bytes (1024 to 67108864); a larger one is refused with 413.";
     max_bodies_bytes = Value("134217728"), "Memory in bytes for all request bodies at once, until the proxy no longer needs them; at least twice MAX_BODY_BYTES. One client (key, else address) may use half of it (429), all together seven eighths (503); bodies of at most 16 KiB may use another eighth.";

@@ -26,18 +26,19 @@ pub const fn upper_case<const N: usize>(name: &str) -> [u8; N] {
 /// assert_eq!(TABLE[0].name, "WEB_PORT");
 /// ```
 ///
-/// Each field is the variable's name in lower case. `Settings::read(&mut reader)` takes the texts from the reader's
+/// Each field is the variable's name in lower case; `secret` and `in_either_case` behind it are methods of
+/// [`Var`](crate::env::Var). `Settings::read(&mut reader)` takes the texts from the reader's
 /// environment. The crate that calls the macro needs `serde`.
 #[macro_export]
 macro_rules! variables {
     (
         $(#[$table_doc:meta])* $table_vis:vis const $table:ident: $group:ident;
         $(#[$doc:meta])* $vis:vis struct $settings:ident;
-        $($field:ident $($secret:ident)? = $fallback:ident($default:literal), $meaning:literal;)*
+        $($field:ident $($quality:ident)* = $fallback:ident($default:literal), $meaning:literal;)*
     ) => {
         $(#[$table_doc])*
         $table_vis const $table: &[$crate::env::Var] =
-            &[$($crate::variables!(@var $group $field $($secret)? = $fallback($default), $meaning)),*];
+            &[$($crate::variables!(@var $group $field $($quality)* = $fallback($default), $meaning)),*];
 
         $(#[$doc])*
         #[allow(clippy::struct_field_names, reason = "the variables' names")]
@@ -56,13 +57,13 @@ macro_rules! variables {
                 struct Texts { $($field: Option<String>,)* }
                 let texts: Texts = reader.fill();
                 Self { $($field: $crate::env::Setting::new(
-                    const { &$crate::variables!(@var $group $field $($secret)? = $fallback($default), $meaning) },
+                    const { &$crate::variables!(@var $group $field $($quality)* = $fallback($default), $meaning) },
                     texts.$field,
                 ),)* }
             }
         }
     };
-    (@var $group:ident $field:ident = $fallback:ident($default:literal), $meaning:literal) => {
+    (@var $group:ident $field:ident $($quality:ident)* = $fallback:ident($default:literal), $meaning:literal) => {
         $crate::env::Var::new(
             $crate::env::Group::$group,
             {
@@ -74,9 +75,6 @@ macro_rules! variables {
             },
             $crate::env::Fallback::$fallback($default),
             $meaning,
-        )
-    };
-    (@var $group:ident $field:ident secret = $fallback:ident($default:literal), $meaning:literal) => {
-        $crate::variables!(@var $group $field = $fallback($default), $meaning).secret()
+        )$(.$quality())*
     };
 }

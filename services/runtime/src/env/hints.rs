@@ -9,11 +9,11 @@ use super::{Group, Snapshot, Var};
 pub fn misspelt(snapshot: &Snapshot, known: &[&[Var]]) -> Vec<String> {
     let ours = || known.iter().copied().flatten();
     let candidates: Vec<&Var> =
-        ours().filter(|var| var.group != Group::PassedOn && snapshot.get(var.name).is_none()).collect();
+        ours().filter(|var| var.group != Group::PassedOn && var.value_in(snapshot).is_none()).collect();
     let mut warnings = Vec::new();
     for name in snapshot.names() {
         let foreign = name.len() < 8 || name.contains("_SERVICE_") || name.contains("_PORT_");
-        if foreign || ours().any(|var| var.name == name) {
+        if foreign || ours().any(|var| var.is_named(name)) {
             continue;
         }
         let near = candidates.iter().filter(|var| distance(name, var.name) <= 2);

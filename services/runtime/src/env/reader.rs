@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
     pub fn fill<T: DeserializeOwned + Default>(&mut self) -> T {
         let mut pairs = Vec::new();
         for var in self.tables.iter().copied().flatten() {
-            let Some(value) = self.snapshot.get(var.name) else { continue };
+            let Some(value) = var.value_in(self.snapshot) else { continue };
             if is_service_link(var.name, value) {
                 let name = var.name;
                 let text = format!(

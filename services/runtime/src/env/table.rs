@@ -2,6 +2,8 @@
 //!
 //! Knows no variable by name.
 
+use super::Snapshot;
+
 /// The fallback of an unset (or empty) variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
@@ -35,6 +37,15 @@ pub enum Secrecy {
     Secret,
 }
 
+/// The spellings of a variable's name that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// Upper case.
+    Upper,
+    /// Upper case, else lower case: variables that programs share are written in both.
+    Either,
+}
+
 /// The declaration of an environment variable.
 #[derive(Clone, Copy, Debug)]
 pub struct Var {
@@ -48,18 +59,42 @@ pub struct Var {
     pub group: Group,
     /// Whether the value may be shown.
     pub secrecy: Secrecy,
+    /// How the name may be written.
+    pub spelling: Spelling,
 }
 
 impl Var {
     /// Declares a variable whose value may be shown.
     pub const fn new(group: Group, name: &'static str, fallback: Fallback, meaning: &'static str) -> Self {
-        Self { name, fallback, meaning, group, secrecy: Secrecy::Open }
+        Self { name, fallback, meaning, group, secrecy: Secrecy::Open, spelling: Spelling::Upper }
     }
 
     /// Returns the same variable with a value that is never shown.
     #[must_use]
     pub const fn secret(self) -> Self {
         Self { secrecy: Secrecy::Secret, ..self }
+    }
+
+    /// Returns the same variable, which is read in lower case, too, where that in upper case is unset.
+    #[must_use]
+    pub const fn in_either_case(self) -> Self {
+        Self { spelling: Spelling::Either, ..self }
+    }
+
+    /// Returns whether this is the variable's name in one of its spellings.
+    pub fn is_named(&self, name: &str) -> bool {
+        match self.spelling {
+            Spelling::Upper => self.name == name,
+            Spelling::Either => self.name == name || self.name.to_ascii_lowercase() == name,
+        }
+    }
+
+    /// Returns the variable's value in an environment.
+    pub fn value_in<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a str> {
+        snapshot.get(self.name).or_else(|| match self.spelling {
+            Spelling::Upper => None,
+            Spelling::Either => snapshot.get(&self.name.to_ascii_lowercase()),
+        })
     }
 }
 

@@ -7,170 +7,152 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Uri;
-use hyper::header::HeaderValue;
 use hyper::http::uri::Scheme;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tower::Service;
 
-use crate::io_fault::describe;
+use super::fault::ConnectFault;
+use crate::outbound::{Channel, ForwardProxy, Way, Ways};
 use crate::tls::{self, MaybeTlsStream, TlsPeer};
 
-/// Bytes of a proxy's answer to `CONNECT`, at most.
-const MAX_PROXY_HEAD: usize = 8 * 1024;
+/// What a client offers in TLS (ALPN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocols {
+    /// HTTP/2, else HTTP/1.1.
+    Both,
+    /// HTTP/1.1, for users of connections rather than of a client: their requests have no whole URLs, so that a forward proxy is asked
+    /// for a tunnel also where there is no TLS.
+    Http1,
+    /// HTTP/2, also where there is no TLS: a forward proxy is asked for a tunnel then, since it would read HTTP/1.1.
+    Http2,
+}
 
 /// Settings of a client.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// TLS for `https` URLs. The application protocols are the client's own.
-    pub tls: Arc<ClientConfig>,
+    /// TLS for `https` URLs; `None`: such URLs fail. Its application protocols are replaced.
+    pub tls: Option<Arc<ClientConfig>>,
     /// What the user changes where the server's certificate is not trusted.
     pub roots: &'static str,
-    /// Proxies on the way.
-    pub proxies: Proxies,
+    /// What is offered to servers.
+    pub protocols: Protocols,
+    /// The forward proxies on the way.
+    pub ways: Ways,
 }
 
-/// The proxies on the way to servers, by scheme and host.
-#[derive(Clone, Debug)]
-pub struct Proxies(Arc<Matcher>);
-
-impl Proxies {
-    /// Returns those of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capitals or not.
-    pub fn from_env() -> Self {
-        Self(Arc::new(Matcher::from_env()))
+impl ClientSettings {
+    /// Returns the way to a server, with its host (IPv6 in brackets) and port.
+    pub(super) fn way<'a>(&self, to: &'a Uri) -> (Way, &'a str, u16) {
+        let host = to.host().unwrap_or_default();
+        let (channel, default) = match is_secure(to) {
+            true => (Channel::Tls, 443),
+            false => (Channel::Plain, 80),
+        };
+        let port = to.port_u16().unwrap_or(default);
+        (self.ways.to(channel, host, port), host, port)
     }
 
-    /// Returns none: all connections are direct.
-    pub fn none() -> Self {
-        Self(Arc::new(Matcher::builder().build()))
-    }
-
-    /// Returns one proxy for all servers but those of `except`, a list as in `NO_PROXY`.
-    pub fn all(url: &str, except: &str) -> Self {
-        Self(Arc::new(Matcher::builder().all(url.to_owned()).no(except.to_owned()).build()))
-    }
-
-    /// Returns the credentials that a request itself must have: one without TLS is read by the proxy.
-    pub(super) fn authorization_in_request(&self, to: &Uri) -> Option<HeaderValue> {
-        let plain = to.scheme() == Some(&Scheme::HTTP);
-        self.0.intercept(to).filter(|_| plain)?.basic_auth().cloned()
+    /// Returns the proxy that reads the requests to a server: those without TLS, unless a tunnel is needed.
+    pub(super) fn reading_proxy(&self, to: &Uri) -> Option<ForwardProxy> {
+        match self.way(to).0 {
+            Way::Through(proxy) if !is_secure(to) && self.protocols == Protocols::Both => Some(proxy),
+            _ => None,
+        }
     }
 }
 
-/// Opens connections.
+fn is_secure(to: &Uri) -> bool {
+    to.scheme() == Some(&Scheme::HTTPS)
+}
+
+/// The opener of a client's connections.
 #[derive(Clone, Debug)]
-pub(super) struct Connector {
-    tls: Arc<ClientConfig>,
-    roots: &'static str,
-    proxies: Proxies,
+pub struct Connector {
+    settings: Arc<ClientSettings>,
     timeout: Duration,
 }
 
 impl Connector {
-    /// Returns a connector whose connections are open within `timeout`, or fail.
-    pub(super) fn new(settings: ClientSettings, timeout: Duration) -> Self {
-        let ClientSettings { tls, roots, proxies } = settings;
-        let mut tls = ClientConfig::clone(&tls);
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { tls: Arc::new(tls), roots, proxies, timeout }
-    }
-
-    async fn connect(self, to: Uri) -> io::Result<TokioIo<HttpStream>> {
-        let limit = self.timeout;
-        tokio::time::timeout(limit, self.open(to)).await.unwrap_or_else(|_| {
-            Err(io::Error::other(format!(
-                "no connection within {limit:?}: does a firewall drop the packets?"
-            )))
-        })
-    }
-
-    async fn open(self, to: Uri) -> io::Result<TokioIo<HttpStream>> {
-        let host = to.host().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let secure = to.scheme() == Some(&Scheme::HTTPS);
-        let port = to.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let proxy = self.proxies.0.intercept(&to);
-        let proxied = proxy.is_some();
-        let stream = match &proxy {
-            None => dial(bare, port, host).await?,
-            Some(proxy) if secure => tunnel(proxy, &format!("{host}:{port}")).await?,
-            Some(proxy) => dial_proxy(proxy).await?,
+    /// Returns a connector whose connections are open within `timeout`, or fail; through a proxy they may take twice that.
+    pub fn new(settings: ClientSettings, timeout: Duration) -> Self {
+        let protocols = match settings.protocols {
+            Protocols::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Protocols::Http1 => vec![b"http/1.1".to_vec()],
+            Protocols::Http2 => vec![b"h2".to_vec()],
         };
-        if !secure {
-            return Ok(TokioIo::new(HttpStream { stream: MaybeTlsStream::from(stream), proxied }));
+        let tls = settings.tls.as_deref().map(|tls| {
+            let mut tls = ClientConfig::clone(tls);
+            tls.alpn_protocols = protocols;
+            Arc::new(tls)
+        });
+        Self { settings: Arc::new(ClientSettings { tls, ..settings }), timeout }
+    }
+
+    /// Opens a connection to the server of a URL. Errors are sentences that say what to do. Cancel safe.
+    ///
+    /// # Errors
+    /// No connection is there in time.
+    pub async fn connect(&self, to: &Uri) -> Result<HttpStream, ConnectFault> {
+        let (way, host, port) = self.settings.way(to);
+        let limit = if matches!(way, Way::Direct { .. }) { self.timeout } else { self.timeout * 2 };
+        let late = |_| Err(ConnectFault::Late(limit));
+        tokio::time::timeout(limit, self.open(to, &way, host, port)).await.unwrap_or_else(late)
+    }
+
+    async fn open(&self, to: &Uri, way: &Way, host: &str, port: u16) -> Result<HttpStream, ConnectFault> {
+        let target = format!("{host}:{port}");
+        let proxied = self.settings.reading_proxy(to).is_some();
+        let stream = match way {
+            Way::Direct { .. } => MaybeTlsStream::from(dial(host, port).await?),
+            Way::Through(proxy) if proxied => proxy.connect(&target).await?,
+            Way::Through(proxy) => proxy.open(&target).await?,
+            Way::Unusable(fault) => return Err(fault.to(&target).into()),
+        };
+        if !is_secure(to) {
+            return Ok(HttpStream { stream: Stream::Plain(stream), proxied });
         }
-        let name = ServerName::try_from(bare.to_owned())
-            .map_err(|_| io::Error::other(format!("{host} is no name that a certificate can have")))?;
-        let stream = TlsConnector::from(self.tls).connect(name, stream).await.map_err(|error| {
-            let peer = TlsPeer::Server {
-                host,
-                roots: self.roots,
-                identity: None,
-                plain: "http://",
-                protocol: "http/1.1",
-            };
-            io::Error::other(format!("TLS to {host} failed: {}", tls::explain(&error, peer)))
-        })?;
-        let stream = MaybeTlsStream::from(TlsStream::from(stream));
-        Ok(TokioIo::new(HttpStream { stream, proxied: false }))
+        let stream = self.encrypt(stream, host).await?;
+        Ok(HttpStream { stream: Stream::Tls(Box::new(stream)), proxied: false })
+    }
+
+    async fn encrypt(
+        &self,
+        stream: MaybeTlsStream,
+        host: &str,
+    ) -> Result<TlsStream<MaybeTlsStream>, ConnectFault> {
+        let settings = &self.settings;
+        let Some(tls) = &settings.tls else { return Err(ConnectFault::NoTls(host.to_owned())) };
+        let name =
+            ServerName::try_from(bare(host).to_owned()).map_err(|_| ConnectFault::Name(host.to_owned()))?;
+        TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| {
+            let protocol = if settings.protocols == Protocols::Http2 { "h2" } else { "http/1.1" };
+            let roots = settings.roots;
+            let peer =
+                TlsPeer::Server { host: bare(host), roots, identity: None, plain: "http://", protocol };
+            ConnectFault::Tls { host: host.to_owned(), failure: tls::explain(&error, peer) }
+        })
     }
 }
 
-/// Connects to an address; `host` is how errors name it.
-async fn dial(address: &str, port: u16, host: &str) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((address, port)).await.map_err(|error| {
-        io::Error::other(format!("no connection to {host}, port {port}: {}", describe(&error)))
-    })?;
+/// Returns a host without the brackets of IPv6.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+async fn dial(host: &str, port: u16) -> Result<TcpStream, ConnectFault> {
+    let stream = TcpStream::connect((bare(host), port)).await;
+    let stream =
+        stream.map_err(|source| ConnectFault::Unreachable { host: host.to_owned(), port, source })?;
     // Messages are to arrive at once; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
     Ok(stream)
-}
-
-async fn dial_proxy(proxy: &Intercept) -> io::Result<TcpStream> {
-    let uri = proxy.uri();
-    if uri.scheme() != Some(&Scheme::HTTP) {
-        return Err(io::Error::other(
-            "the proxy of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is of a kind that cannot be used: set one with http://",
-        ));
-    }
-    let host = uri.host().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    dial(bare, uri.port_u16().unwrap_or(80), &format!("the proxy {host}")).await
-}
-
-/// Opens a tunnel through the proxy (RFC 9110, 9.3.6).
-async fn tunnel(proxy: &Intercept, target: &str) -> io::Result<TcpStream> {
-    let mut stream = dial_proxy(proxy).await?;
-    let mut head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
-    if let Some(authorization) = proxy.basic_auth() {
-        head.extend_from_slice(b"Proxy-Authorization: ");
-        head.extend_from_slice(authorization.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    let refused = |what: &str| io::Error::other(format!("the proxy opens no way to {target}: {what}"));
-    let broken = |error: io::Error| refused(&describe(&error));
-    stream.write_all(&head).await.map_err(broken)?;
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        // The server behind the proxy speaks second, so that nothing stands behind the head.
-        if stream.read_buf(&mut answer).await.map_err(broken)? == 0 || answer.len() > MAX_PROXY_HEAD {
-            return Err(refused("its answer is no HTTP"));
-        }
-    }
-    let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let status = String::from_utf8_lossy(line).split(' ').nth(1).map(str::to_owned).unwrap_or_default();
-    match status.as_str() {
-        "407" => Err(refused("it wants credentials (http://user:password@host in HTTPS_PROXY)")),
-        status if status.len() == 3 && status.starts_with('2') => Ok(stream),
-        status => Err(refused(&format!("status {}", status.escape_default()))),
-    }
 }
 
 impl Service<Uri> for Connector {
@@ -183,41 +165,71 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(to))
+        let connector = self.clone();
+        Box::pin(async move { connector.connect(&to).await.map(TokioIo::new).map_err(io::Error::other) })
     }
 }
 
 /// A connection to a server, or to a proxy that reads the requests.
 #[derive(Debug)]
-pub(super) struct HttpStream {
-    stream: MaybeTlsStream,
+pub struct HttpStream {
+    stream: Stream,
     /// Whether requests have to name the server's whole URL.
     proxied: bool,
+}
+
+#[derive(Debug)]
+enum Stream {
+    /// To a server without TLS, or to a proxy.
+    Plain(MaybeTlsStream),
+    /// TLS with the server, directly or in a tunnel.
+    Tls(Box<TlsStream<MaybeTlsStream>>),
+}
+
+impl Stream {
+    fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
 }
 
 impl Connection for HttpStream {
     fn connected(&self) -> Connected {
         let connected = Connected::new().proxy(self.proxied);
-        if self.stream.application_protocol() == Some(b"h2") { connected.negotiated_h2() } else { connected }
+        if self.stream.speaks_http2() { connected.negotiated_h2() } else { connected }
     }
 }
 
 impl AsyncRead for HttpStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, into)
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, into),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+        }
     }
 }
 
 impl AsyncWrite for HttpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

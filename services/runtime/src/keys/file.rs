@@ -10,7 +10,7 @@ use crate::secret::Secret;
 const FORM: SecretFile = SecretFile { noun: "key", list: "keys", max_bytes: 1024 * 1024 };
 
 /// Keys of an entry.
-const ENTRY: [&str; 5] = ["key", "sha256", "name", "not_before", "not_after"];
+const ENTRY: [&str; 6] = ["key", "sha256", "name", "groups", "not_before", "not_after"];
 
 /// The keys that a file lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,7 +95,26 @@ fn read_entry<'a>(cursor: &Cursor<'a>) -> Option<(Key, Option<&'a str>)> {
     {
         cursor.error("a not_before that is earlier than not_after");
     }
-    Some((holder.map_or(key.clone(), |name| key.named(&name)), text))
+    let groups = groups(&entries, holder.is_some());
+    Some((holder.map_or(key.clone(), |name| key.named(&name)).grouped(groups), text))
+}
+
+/// Reads the groups of a key's holder. Only a holder with a name has groups.
+fn groups(entries: &Map<'_>, is_named: bool) -> Vec<String> {
+    let expected = "a group of 1 to 63 letters, digits, '-', '_' or '.'";
+    let Some(cursor) = entries.get("groups") else { return Vec::new() };
+    if !is_named {
+        cursor.error("a name beside groups, since groups belong to the holder of a key");
+    }
+    let read =
+        |item: &Cursor<'_>| fields::parse(item, expected, |text| is_name(text).then(|| text.to_owned()));
+    cursor.one_or_many().iter().filter_map(read).collect()
+}
+
+/// Returns whether a text can be the name of a holder or a group.
+fn is_name(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=63).contains(&text.len()) && text.bytes().all(fits)
 }
 
 fn key_text<'a>(cursor: &Cursor<'a>) -> Option<&'a str> {
@@ -112,8 +131,7 @@ fn holder(entries: &Map<'_>) -> Option<String> {
     let expected = "a name of 1 to 63 letters, digits, '-', '_' or '.'";
     let cursor = entries.get("name")?;
     let name = cursor.text(expected)?.trim();
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if name.len() > 63 || !name.bytes().all(fits) {
+    if !is_name(name) {
         cursor.error(expected);
         return None;
     }
@@ -144,12 +162,14 @@ mod tests {
     fn a_yaml_file_has_names_digests_and_times() {
         let cat = "77af778b51abd4a3c51c5ddd97204a9c3ae614ebccb75a606c3b6865aed6744e";
         let file = parse(&format!(
-            "keys:\n- {{key: one-key-of-sixteen, name: ci}}\n- {{sha256: '{cat}', name: ci}}\n- {{key: short, name: cd}}\n\
+            "keys:\n- {{key: one-key-of-sixteen, name: ci}}\n- {{sha256: '{cat}', name: ci, groups: [dev, ops]}}\n- {{key: short, name: cd}}\n\
              - plain\n- {{key: old, not_after: 2020-01-01T00:00:00Z}}\n"
         ))
         .unwrap();
         assert_eq!(file.keys()[0].name(), Some("ci"));
         assert_eq!(file.keys()[0].identity(), file.keys()[1].identity());
+        assert_eq!(file.keys()[1].groups(), ["dev", "ops"]);
+        assert!(file.keys()[0].groups().is_empty());
         assert_eq!(file.keys()[1].digest(), Key::of("cat").digest());
         assert_eq!(file.keys()[3], Key::of("plain"));
         assert!(!file.keys()[4].is_valid());
@@ -164,6 +184,9 @@ mod tests {
             ("- {key: hush, sha256: hush}\n", "either key, or sha256"),
             ("- {key: hush, name: 'hush hush'}\n", "letters"),
             ("- {key: hush, nme: hush}\n", "unknown key"),
+            ("- {key: hush, groups: [hush]}\n", "a name beside groups"),
+            ("- {key: hush, name: a, groups: ['hush hush']}\n", "a group of 1 to 63"),
+            ("- {key: hush, name: a, groups: {hush: 1}}\n", "a group of 1 to 63"),
             ("- {key: hush, not_after: hush}\n", "RFC 3339"),
             ("- {sha256: hush}\n", "64 hex"),
             ("- {key: 'hush,hush'}\n", "without commas"),

@@ -12,6 +12,7 @@ pub struct Key {
     digest: [u8; 32],
     identity: [u8; 32],
     name: Option<String>,
+    groups: Vec<String>,
     pub(super) not_before: Option<OffsetDateTime>,
     pub(super) not_after: Option<OffsetDateTime>,
 }
@@ -24,13 +25,19 @@ impl Key {
 
     /// Returns the key whose text has this SHA-256 digest.
     pub fn of_digest(digest: [u8; 32]) -> Self {
-        Self { digest, identity: digest, name: None, not_before: None, not_after: None }
+        Self { digest, identity: digest, name: None, groups: Vec::new(), not_before: None, not_after: None }
     }
 
     /// Returns the same key with a name, which is the identity of its holder: keys of one name stand for one holder.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         Self { identity: Self::identity_of_name(name), name: Some(name.to_owned()), ..self }
+    }
+
+    /// Returns the same key with the groups that its holder belongs to.
+    #[must_use]
+    pub fn grouped(self, groups: Vec<String>) -> Self {
+        Self { groups, ..self }
     }
 
     /// Returns the same key, valid from `not_before` up to `not_after`.
@@ -68,6 +75,11 @@ impl Key {
     /// Returns the name, which is no secret.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// Returns the groups that the key's holder belongs to.
+    pub fn groups(&self) -> &[String] {
+        &self.groups
     }
 
     /// Returns whether the key is valid now. Reads the clock only if the key has a time.

@@ -16,6 +16,8 @@ use super::files::{ALPN, File, TlsError, certificates, check_identity, identity,
 pub struct ClientFiles {
     /// Authorities that are trusted instead of the system's roots.
     pub roots: Option<PathBuf>,
+    /// Authorities that are trusted beside the system's roots; without effect where `roots` replaces those.
+    pub extra_roots: Option<PathBuf>,
     /// Certificate and key that the client presents.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
@@ -28,7 +30,8 @@ impl ClientFiles {
 
     /// Checks each configured file and returns all problems. Blocks on file access.
     pub fn check(&self) -> Vec<TlsError> {
-        let roots = self.roots.iter().filter_map(|path| roots(path).err());
+        let named = self.roots.iter().chain(&self.extra_roots);
+        let roots = named.filter_map(|path| roots(path).err());
         let own = self.identity.iter().flat_map(|(certificate, key)| check_identity(certificate, key));
         roots.chain(own).collect()
     }
@@ -37,7 +40,7 @@ impl ClientFiles {
     pub fn load(&self) -> Result<Arc<ClientConfig>, TlsError> {
         let trusted = match &self.roots {
             Some(path) => roots(path)?,
-            None => system_roots()?,
+            None => system_roots(self.extra_roots.as_deref())?,
         };
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -57,17 +60,17 @@ impl ClientFiles {
     }
 }
 
-/// Loads the roots of the system, or of `SSL_CERT_FILE` where that is set.
-fn system_roots() -> Result<RootCertStore, TlsError> {
+/// Loads the roots of the system, or of `SSL_CERT_FILE` where that is set, and those of the file `extra`.
+fn system_roots(extra: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _unusable) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
+    let mut store = extra.map(roots).transpose()?.unwrap_or_else(RootCertStore::empty);
+    let (added, _unusable) = store.add_parsable_certificates(found.certs);
+    if added == 0 && extra.is_none() {
         let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
         let what = format!("this system has no trusted root certificates ({})", errors.join("; "));
         return Err(TlsError::new(File::Roots, what));
     }
-    Ok(roots)
+    Ok(store)
 }
 
 /// Creates a client that trusts only the certificate of a file, for any host name: for requests to a server on this

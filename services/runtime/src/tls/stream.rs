@@ -46,6 +46,14 @@ impl MaybeTlsStream {
         connection.peer_certificates()?.first().map(|certificate| Sha256::digest(certificate).into())
     }
 
+    /// Returns the TCP connection below, for its options.
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
     /// Returns the application protocol that ALPN agreed on; `None` without TLS or agreement.
     pub fn application_protocol(&self) -> Option<&[u8]> {
         let Self::Tls(stream) = self else { return None };

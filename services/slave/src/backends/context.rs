@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runtime::outbound::Ways;
 use runtime::secret::Secret;
 
 use super::environment;
@@ -25,6 +26,8 @@ pub(crate) struct BackendContext {
     pub(super) log_capture: LogCapture,
     /// The program that starts processes.
     pub(super) launcher: Launcher,
+    /// The forward proxies on the way to HTTP servers.
+    pub(super) ways: Ways,
 }
 
 impl BackendContext {
@@ -38,7 +41,8 @@ impl BackendContext {
         let inherited = environment::secrets();
         let redactor = Redactor::new(secrets.iter().chain(&inherited));
         let shutdown = ShutdownGroup::default();
-        Self { shutdown, redactor, max_output, check_interval, log_capture, launcher: Launcher::Absent }
+        let (launcher, ways) = (Launcher::Absent, Ways::default());
+        Self { shutdown, redactor, max_output, check_interval, log_capture, launcher, ways }
     }
 
     /// Returns whether processes are started by a launcher.
@@ -49,5 +53,10 @@ impl BackendContext {
     /// Starts processes through this launcher.
     pub(crate) fn with_launcher(self, launcher: Launcher) -> Self {
         Self { launcher, ..self }
+    }
+
+    /// Reaches HTTP servers by these ways.
+    pub(crate) fn with_ways(self, ways: Ways) -> Self {
+        Self { ways, ..self }
     }
 }

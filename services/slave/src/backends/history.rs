@@ -38,6 +38,17 @@ pub(crate) struct ProcessHistory {
     starts: AtomicU64,
     /// Whether processes are started by a launcher.
     launched: bool,
+    /// Processes of sessions or clients; `None`: the backend has one process.
+    children: Mutex<Option<Children>>,
+}
+
+/// The processes that a backend has for sessions or clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Children {
+    /// Processes that run.
+    pub(crate) running: usize,
+    /// The largest number of them.
+    pub(crate) most: usize,
 }
 
 /// A line of standard error, redacted as in the log.
@@ -58,6 +69,8 @@ pub(crate) struct HistorySnapshot {
     pub(crate) lines: Option<Vec<LogLine>>,
     /// The last fault of a line of standard output; `None` also where lines are not kept.
     pub(crate) line_fault: Option<String>,
+    /// Processes of sessions or clients; `None`: the backend has one process.
+    pub(crate) children: Option<Children>,
 }
 
 impl ProcessHistory {
@@ -109,6 +122,25 @@ impl ProcessHistory {
         }
     }
 
+    /// Records that the backend may have this many processes for sessions or clients.
+    pub(super) fn keep_children(&self, most: usize) {
+        *self.children.lock() = Some(Children { running: 0, most });
+    }
+
+    /// Records that a process of a session or client is started.
+    pub(super) fn add_child(&self) {
+        if let Some(children) = &mut *self.children.lock() {
+            children.running += 1;
+        }
+    }
+
+    /// Records that a process of a session or client is gone.
+    pub(super) fn remove_child(&self) {
+        if let Some(children) = &mut *self.children.lock() {
+            children.running = children.running.saturating_sub(1);
+        }
+    }
+
     /// Returns the backend's process id: that of the launcher's child, if a launcher was started.
     fn backend_pid(&self, started: u32) -> u32 {
         if self.launched { launcher::backend_of(started).unwrap_or(started) } else { started }
@@ -122,6 +154,7 @@ impl ProcessHistory {
             starts: self.starts.load(Ordering::Relaxed),
             lines: self.lines.as_ref().map(|lines| lines.lock().iter().cloned().collect()),
             line_fault: self.line_fault.lock().clone(),
+            children: *self.children.lock(),
         }
     }
 }
@@ -155,7 +188,8 @@ mod tests {
         history.set_pid(Some(7));
         history.record_line("x");
         history.record_line_fault("x");
-        let expected = HistorySnapshot { pid: Some(7), starts: 1, lines: None, line_fault: None };
+        let expected =
+            HistorySnapshot { pid: Some(7), starts: 1, lines: None, line_fault: None, children: None };
         assert_eq!(history.snapshot(), expected);
         history.set_pid(None);
         assert_eq!(history.snapshot().pid, None);

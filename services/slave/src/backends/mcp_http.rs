@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 pub use config::{HttpServer, HttpTransport};
 pub(crate) use inbox::Inbox;
-pub(crate) use upstream::Upstream;
+pub(crate) use upstream::{Upstream, UpstreamSettings};
 
 /// Carries the messages until the server cannot be reached any more, and returns the reason. Dropping the future ends all exchanges.
 pub(crate) async fn run(upstream: &std::sync::Arc<Upstream>, messages: mpsc::Receiver<Bytes>) -> String {

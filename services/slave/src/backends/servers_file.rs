@@ -11,6 +11,7 @@ mod entry;
 mod jsonc;
 mod members;
 mod remote;
+mod sharing;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -12,7 +12,8 @@ use tokio_util::task::TaskTracker;
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The signal that ends one backend: with the slave, or alone, once it has left the registry and its last call has
-/// ended.
+/// ended. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct ShutdownGuard {
     group: ShutdownGroup,
     users: TaskTracker,

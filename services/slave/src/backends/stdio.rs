@@ -1,4 +1,4 @@
-//! Stdio MCP servers: child processes shared by all clients, started, initialized in their era, supervised, and ended
+//! Stdio MCP servers: child processes, shared by all clients or one for each, started, initialized in their era, supervised, and ended
 //! with everything they started.
 //!
 //! Must not know links or HTTP. [`supervisor`] owns a child's lifetime, [`session`] its conversation.
@@ -21,6 +21,7 @@ mod log_readers;
 mod message_sketch;
 mod messages;
 mod odd_lines;
+mod pool;
 mod process;
 mod reader;
 mod remote;
@@ -29,6 +30,7 @@ mod resource_updates;
 mod results;
 mod running;
 mod session;
+mod sharing;
 mod slots;
 mod stderr_log;
 mod supervisor;
@@ -36,4 +38,7 @@ mod supervisor;
 pub(crate) use backend::StdioBackend;
 pub use config::{StdioServer, StdioTiming};
 pub(crate) use era_probe::EraMemory;
+pub(crate) use pool::PooledBackend;
+pub use sharing::{ChildOwner, ChildRules, Sharing};
+pub(crate) use sharing::{DEFAULT_IDLE, DEFAULT_MOST};
 pub(crate) use supervisor::Supervisor;

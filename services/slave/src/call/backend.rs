@@ -61,6 +61,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// Learns that a client ended its session: what the backend keeps for it may go.
+    fn end_session(&self, _session: &str) {}
+
     /// Its resources of which clients want to learn the updates; `None` for backends that cannot tell of any.
     fn watched_resources(&self) -> Option<&Arc<WatchedResources>> {
         None

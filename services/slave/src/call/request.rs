@@ -6,6 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::mcp::envelope::Text;
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
@@ -216,6 +217,20 @@ impl Request {
         self.message.get(range.clone()).unwrap_or_default()
     }
 
+    /// Returns the capabilities that the client declared, as JSON: with its session, or on this request. `None`: none that are known.
+    pub(crate) fn declared_capabilities(&self) -> Option<&[u8]> {
+        #[derive(Deserialize)]
+        struct Declared<'a> {
+            #[serde(rename = "io.modelcontextprotocol/clientCapabilities", borrow, default)]
+            capabilities: Option<&'a RawValue>,
+        }
+        if self.header.era == Era::Legacy {
+            return self.header.client_capabilities.as_ref().map(|json| json.0.get().as_bytes());
+        }
+        let declared: Declared<'_> = serde_json::from_slice(self.json(self.meta.as_ref()?)).ok()?;
+        declared.capabilities.map(|raw| raw.get().as_bytes())
+    }
+
     /// Returns the arguments as JSON; absent ones as `{}`.
     pub(crate) fn arguments_json(&self) -> &[u8] {
         self.arguments.as_ref().map_or(b"{}", |range| self.json(range))
@@ -231,7 +246,6 @@ impl Request {
 mod tests {
     use super::super::testing::{header, request};
     use super::*;
-    use protocol::mcp::era::Era;
 
     #[test]
     fn ranges_point_at_the_members() {

@@ -1,10 +1,11 @@
 //! The configuration of a slave's links: URLs, code, TLS and waiting times. Must not know sockets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use runtime::config::is_loopback_authority;
 use runtime::env::{Reader, Setting, parse};
+use runtime::outbound::{Choice, ForwardProxy, Ways};
 use runtime::secret::Secret;
 use runtime::tls::{ClientFiles, File};
 
@@ -17,6 +18,8 @@ use super::variables::Settings;
 pub struct LinkConfig {
     /// `PROXY_CA_FILE`, `PROXY_CLIENT_CERT`, `PROXY_CLIENT_KEY`: the files of TLS.
     pub tls: ClientFiles,
+    /// `PROXY_TUNNEL_URL`, else the ways of all connections: the forward proxies on the way to the proxies.
+    pub ways: Ways,
     /// `PROXY_SERVER_URL`: at least one URL, without duplicates.
     pub proxies: Vec<ProxyUrl>,
     /// `PROXY_RESOLVE_INTERVAL`: time between two resolutions of their hosts.
@@ -37,21 +40,37 @@ impl LinkConfig {
 }
 
 /// Reads the variables of the link. Returns `None` only after a problem was noted.
-pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Option<LinkConfig> {
+pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, ways: &Ways) -> Option<LinkConfig> {
     let reconnect_max = reader.value(&settings.reconnect_max, parse::seconds(0.1..=3600.0));
     let resolve_interval = reader.value(&settings.proxy_resolve_interval, parse::seconds(0.1..=3600.0));
     let proxies = reader.value(&settings.proxy_server_url, values::proxies);
     warn_of_plaintext(reader, &settings.allow_plaintext, &proxies);
     let code = code::read(reader, &settings.slave_code, &settings.slave_code_file);
-    let tls = read_tls(reader, settings);
+    let ways = read_ways(reader, &settings.proxy_tunnel_url, ways);
+    let tls =
+        ClientFiles { extra_roots: ways.extra_roots().map(Path::to_owned), ..read_tls(reader, settings) };
     let without = proxies.iter().find(|proxy| !proxy.is_tls());
-    if let Some(proxy) = without.filter(|_| !tls.is_empty()) {
+    if let Some(proxy) = without.filter(|_| tls.roots.is_some() || tls.identity.is_some()) {
         reader.warn(format!(
             "PROXY_CA_FILE and PROXY_CLIENT_CERT mean nothing without TLS: {proxy} is not wss://"
         ));
     }
     let (code, code_file) = code?;
-    Some(LinkConfig { tls, proxies, resolve_interval, code, code_file, reconnect_max })
+    Some(LinkConfig { tls, ways, proxies, resolve_interval, code, code_file, reconnect_max })
+}
+
+/// Reads `PROXY_TUNNEL_URL`: the ways of the link, in place of those of all connections.
+fn read_ways(reader: &mut Reader<'_>, setting: &Setting, ways: &Ways) -> Ways {
+    let variable = setting.name();
+    let extra_roots = ways.extra_roots().map(Path::to_owned);
+    let choice = reader.optional(setting, |text| {
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(Choice::Direct { variable: "PROXY_TUNNEL_URL=none" });
+        }
+        let proxy = ForwardProxy::parse(text, variable, extra_roots);
+        proxy.map(Choice::Proxy).map_err(|error| format!("none, or {error}"))
+    });
+    choice.map_or_else(|| ways.clone(), |choice| ways.only(choice))
 }
 
 /// Warns of proxies on other machines that are not reached over TLS.
@@ -76,6 +95,7 @@ fn read_tls(reader: &mut Reader<'_>, settings: &Settings) -> ClientFiles {
     let identity = certificate.text().zip(key.text());
     let files = ClientFiles {
         roots: settings.proxy_ca_file.text().map(PathBuf::from),
+        extra_roots: None,
         identity: identity.map(|(certificate, key)| (certificate.into(), key.into())),
     };
     for error in files.check() {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use protocol::link::handshake::check_slave_name;
 use runtime::env::parse;
 use runtime::io_fault::describe;
+use runtime::outbound::{Channel, Way, Ways};
 use runtime::tls::TlsPeer;
 use url::Url;
 
@@ -54,15 +55,21 @@ impl ProxyUrl {
     }
 
     /// Returns the host (IPv6 in brackets) and the port.
-    pub(super) fn authority(&self) -> String {
+    pub fn authority(&self) -> String {
         format!("{}:{}", self.0.host_str().unwrap_or_default(), self.port())
+    }
+
+    /// Returns the way to the proxy. All connections through a forward proxy are tunnels.
+    pub fn way(&self, ways: &Ways) -> Way {
+        let channel = if self.is_tls() { Channel::Tls } else { Channel::Plain };
+        ways.to(channel, self.host(), self.port())
     }
 
     /// Returns the server of the URL, for [`runtime::tls::explain()`].
     pub fn tls_peer(&self) -> TlsPeer<'_> {
         TlsPeer::Server {
             host: self.host(),
-            roots: "PROXY_CA_FILE or SSL_CERT_FILE",
+            roots: "PROXY_CA_FILE, EXTRA_CA_FILE or SSL_CERT_FILE",
             identity: Some("PROXY_CLIENT_CERT and PROXY_CLIENT_KEY"),
             plain: "ws://",
             protocol: "http/1.1",

@@ -1,6 +1,6 @@
 //! The declared variables of the slave. Must not know the values that they become.
 
-use runtime::config::{AUDIT, EVERY, TRACES};
+use runtime::config::{AUDIT, EVERY, OUTBOUND, TRACES};
 use runtime::env::Var;
 
 runtime::variables! {
@@ -22,6 +22,7 @@ runtime::variables! {
     slave_weight = Value("100"), "Share of the calls of a tool that this slave should get among the slaves that offer it, in percent of an ordinary slave's.";
     slave_backends = Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered. Read again within a second of a change and at SIGHUP; unchanged servers keep running.";
     slave_tools = Says("none"), "Path of a YAML file of tools that are commands: each a program with a template of its arguments, run without a shell (docs/OPERATIONS.md, \"Commands as tools\"). Read again within a second of a change and at SIGHUP.";
+    slave_policy = Says("every call is taken"), "Path of a YAML file that says for which client this slave runs which tool, prompt and resource, whatever the proxy allows. Read again when it changes and at SIGHUP; while it is gone, nothing is allowed: see ACCESS.";
     mr_pilot_command = Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell.";
     mr_pilot_hosts = Says("gitlab.com, github.com and the host of GITLAB_API"), "Comma-separated hosts that the URL of a review may name: host, host:port or *.domain; * for every host. The tokens of this slave may be sent to them.";
     mr_pilot_allow_comment = Value("1"), "0: refuse reviews that are to be posted as a comment (postComment).";
@@ -33,6 +34,7 @@ runtime::variables! {
     backend_wait = Value("10"), "Longest time in seconds that a call waits for a stdio server that is being started, for the first time or again; then it fails with backend_failed and retryAfter. 0: it fails at once.";
     parked_ttl = Value("600"), "Longest time in seconds that a call of a tool which asks its client for input (elicitation, sampling, roots) waits for the answers of a client of MCP 2026-07-28, which come with a later request; then the call is cancelled.";
     slave_probe_interval = Value("0"), "Seconds between two probes of each backend: ping or server/discover for stdio servers, for mr-pilot whether its program still exists. A stdio server that misses three probes is restarted. Use it only with servers that answer while a call runs. 0: off.";
+    proxy_tunnel_url secret = Says("HTTPS_PROXY for wss://, HTTP_PROXY for ws://, as NO_PROXY says"), "Forward proxy for the link alone, in the same form: it replaces those, and NO_PROXY does not count. The connection is a tunnel (CONNECT) also for ws://. none: the link goes out directly.";
     reconnect_max = Value("5"), "Longest time in seconds between two attempts to connect (full-jitter backoff).";
     slave_journal_bytes = Value("268435456"), "Largest size in bytes, over all calls, of the events that the proxy has not acknowledged; they are kept to be sent again after a broken link.";
     retention_secs = Value("300"), "Seconds for which events and result of a call are kept after its end, for a client of 2025-11-25 whose stream broke and that comes back with Last-Event-ID. 0: nothing is kept.";
@@ -61,4 +63,4 @@ runtime::variables! {
 }
 
 /// The tables that a slave's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, PASSED_ON, AUDIT, TRACES];
+pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, PASSED_ON, AUDIT, OUTBOUND, TRACES];

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::link::limits::MAX_BATCH;
+use runtime::outbound::{ForwardProxy, Way, WayFault, WayFaultKind};
 use runtime::tls::{ClientFiles, TlsError};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -42,6 +43,9 @@ pub enum DialError {
         /// The system's error.
         source: io::Error,
     },
+    /// The forward proxy on the way opens none.
+    #[error("{0}")]
+    Way(#[from] WayFault),
     /// TCP, TLS and opening handshake together took too long (more than 10 s).
     #[error("no WebSocket to {url} within {} s. Check that PROXY_SERVER_URL names the proxy's WebSocket port, and that no firewall drops the packets", CONNECT_TIMEOUT.as_secs())]
     Timeout {
@@ -77,6 +81,8 @@ pub enum DialError {
 /// The opener of connections to one URL of a proxy.
 pub(super) struct Connector {
     proxy: ProxyUrl,
+    /// The way to the proxy.
+    way: Way,
     /// Longest message that is read, in bytes.
     max_message: usize,
     tls: Option<Tls>,
@@ -113,11 +119,55 @@ impl Tls {
 impl Connector {
     /// Creates a connector, and loads the TLS files where the URL requires TLS. `max_message` is the longest message
     /// that is read, in bytes.
-    pub(super) fn new(proxy: ProxyUrl, files: &ClientFiles, max_message: usize) -> Result<Self, DialError> {
+    pub(super) fn new(
+        proxy: ProxyUrl,
+        way: Way,
+        files: &ClientFiles,
+        max_message: usize,
+    ) -> Result<Self, DialError> {
         let failed =
             |error: TlsError| DialError::Tls { host: proxy.host().to_owned(), why: error.to_string() };
         let tls = proxy.is_tls().then(|| Tls::new(files.clone())).transpose().map_err(failed)?;
-        Ok(Self { proxy, max_message: max_message.max(MAX_BATCH), tls })
+        Ok(Self { proxy, way, max_message: max_message.max(MAX_BATCH), tls })
+    }
+
+    /// Returns the host and port whose addresses are dialed.
+    pub(super) fn dialed(&self) -> (&str, u16) {
+        match &self.way {
+            Way::Through(proxy) => proxy.address(),
+            Way::Direct { .. } | Way::Unusable(_) => (self.proxy.host(), self.proxy.port()),
+        }
+    }
+
+    /// Returns why there is no way to the proxy at all.
+    pub(super) fn no_way(&self) -> Option<String> {
+        match &self.way {
+            Way::Unusable(proxy) => Some(proxy.to(&self.proxy.authority()).to_string()),
+            Way::Direct { .. } | Way::Through(_) => None,
+        }
+    }
+
+    /// Returns the way as the end of a log line: empty where it is direct.
+    pub(super) fn way(&self) -> String {
+        match &self.way {
+            Way::Direct { .. } => String::new(),
+            way => format!(" {way}"),
+        }
+    }
+
+    /// Explains why [`Self::dialed`] has no address.
+    pub(super) fn explain_unresolved(&self, error: &io::Error) -> String {
+        let why = runtime::io_fault::describe(error);
+        match &self.way {
+            Way::Through(proxy) => {
+                proxy.fault(&self.proxy.authority(), WayFaultKind::Unresolved(why)).to_string()
+            }
+            Way::Direct { .. } | Way::Unusable(_) => format!(
+                "{} has no address: {why}. Check the host name in PROXY_SERVER_URL and this machine's name resolution; \
+                 where only a forward proxy knows it, set HTTPS_PROXY or PROXY_TUNNEL_URL",
+                self.proxy.host()
+            ),
+        }
     }
 
     /// Returns the URL whose host is dialed.
@@ -128,25 +178,51 @@ impl Connector {
     /// Dials one address of the URL's host once. Cancel safe: dropping the future closes the connection.
     pub(super) async fn connect(&self, address: SocketAddr) -> Result<Socket, DialError> {
         let late = |_| Err(DialError::Timeout { url: self.proxy.to_string() });
-        tokio::time::timeout(CONNECT_TIMEOUT, self.dial(address)).await.unwrap_or_else(late)
+        // The way through a forward proxy has limits of its own, which name it.
+        let limit = if matches!(self.way, Way::Through(_)) { 2 * CONNECT_TIMEOUT } else { CONNECT_TIMEOUT };
+        tokio::time::timeout(limit, self.dial(address)).await.unwrap_or_else(late)
     }
 
     async fn dial(&self, address: SocketAddr) -> Result<Socket, DialError> {
+        let stream = match &self.way {
+            Way::Direct { .. } => runtime::tls::MaybeTlsStream::from(self.dial_directly(address).await?),
+            Way::Through(forward) => self.tunnel(forward, address).await?,
+            Way::Unusable(proxy) => return Err(proxy.to(&self.proxy.authority()).into()),
+        };
+        let stream = self.encrypt(Metered::new(stream)).await?;
+        let opening = link::connect(self.proxy.url().as_str(), stream, self.max_message);
+        opening.await.map_err(|error| self.explain(&error))
+    }
+
+    async fn dial_directly(&self, address: SocketAddr) -> Result<TcpStream, DialError> {
         let (host, port) = (self.proxy.host(), self.proxy.port());
         let refused =
             |source| DialError::Connect { host: host.to_owned(), port, address: address.ip(), source };
         let tcp = TcpStream::connect(address).await.map_err(refused)?;
         tcp.set_nodelay(true).map_err(refused)?;
-        let stream = self.encrypt(Metered::new(tcp)).await?;
-        let opening = link::connect(self.proxy.url().as_str(), stream, self.max_message);
-        opening.await.map_err(|error| self.explain(&error))
+        Ok(tcp)
+    }
+
+    /// Opens a tunnel through a forward proxy, of which this is an address.
+    async fn tunnel(
+        &self,
+        forward: &ForwardProxy,
+        address: SocketAddr,
+    ) -> Result<runtime::tls::MaybeTlsStream, WayFault> {
+        let target = self.proxy.authority();
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+        let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let tcp = connected.map_err(|error| {
+            forward.fault(&target, WayFaultKind::Unreachable(runtime::io_fault::describe(&error)))
+        })?;
+        forward.open_over(tcp, &target).await
     }
 
     /// Runs the TLS handshake where the URL requires TLS.
     async fn encrypt(
         &self,
-        tcp: Metered<TcpStream>,
-    ) -> Result<MaybeTlsStream<Metered<TcpStream>>, DialError> {
+        tcp: Metered<runtime::tls::MaybeTlsStream>,
+    ) -> Result<MaybeTlsStream<Metered<runtime::tls::MaybeTlsStream>>, DialError> {
         let Some(tls) = &self.tls else { return Ok(MaybeTlsStream::Plain(tcp)) };
         let host = self.proxy.host().to_owned();
         let name = ServerName::try_from(host.clone()).map_err(|_| DialError::Tls {
@@ -186,6 +262,8 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
     use tokio_tungstenite::tungstenite::Message;
 
+    const DIRECT: Way = Way::Direct { because: None };
+
     /// Starts a TLS server for `localhost` that sends `hello` on each WebSocket. Returns its URL, its address, and the
     /// file of the certificate to trust.
     async fn server() -> (ProxyUrl, SocketAddr, tempfile::NamedTempFile) {
@@ -215,8 +293,8 @@ mod tests {
     }
 
     fn connector(proxy: ProxyUrl, roots: &tempfile::NamedTempFile) -> Connector {
-        let files = ClientFiles { roots: Some(roots.path().to_owned()), identity: None };
-        Connector::new(proxy, &files, 0).unwrap()
+        let files = ClientFiles { roots: Some(roots.path().to_owned()), ..ClientFiles::default() };
+        Connector::new(proxy, DIRECT, &files, 0).unwrap()
     }
 
     #[tokio::test]
@@ -234,7 +312,7 @@ mod tests {
         for _ in 0..2 {
             let error = connector.connect(address).await.err().unwrap();
             assert!(matches!(error, DialError::Tls { .. }), "{error}");
-            assert!(error.to_string().contains("PROXY_CA_FILE or SSL_CERT_FILE"), "{error}");
+            assert!(error.to_string().contains("PROXY_CA_FILE, EXTRA_CA_FILE or SSL_CERT_FILE"), "{error}");
             // Invalid files change nothing.
             std::fs::write(others.path(), "rubbish").unwrap();
         }
@@ -255,7 +333,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = format!("ws://{address}");
-        let connector = Connector::new(ProxyUrl::parse(&url).unwrap(), &ClientFiles::default(), 0).unwrap();
+        let connector =
+            Connector::new(ProxyUrl::parse(&url).unwrap(), DIRECT, &ClientFiles::default(), 0).unwrap();
         let dialing =
             tokio::spawn(async move { (connector.connect(address).await.err().unwrap(), connector) });
         let (tcp, _) = listener.accept().await.unwrap();

@@ -20,6 +20,9 @@ use crate::metrics;
 /// Time limit for the resolution of a name.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Why a host has no address, and what to do about it.
+pub(super) struct Unresolved(pub(super) String);
+
 /// The state that all dialing tasks share.
 pub(super) struct Shared {
     links: Arc<Links>,
@@ -61,10 +64,14 @@ impl Shared {
         self.links.status.set(reason);
     }
 
-    /// Resolves the host of a URL to at least one address. Ends early when the slave has drained.
-    pub(super) async fn resolve(&self, url: usize) -> io::Result<BTreeSet<SocketAddr>> {
-        let proxy = self.connector(url).url();
-        let lookup = tokio::net::lookup_host((proxy.host(), proxy.port()));
+    /// Resolves the host that is dialed for a URL to at least one address: the URL's, or that of the forward proxy on the way, which
+    /// resolves the URL's itself. Ends early when the slave has drained.
+    pub(super) async fn resolve(&self, url: usize) -> Result<BTreeSet<SocketAddr>, Unresolved> {
+        let connector = self.connector(url);
+        if let Some(why) = connector.no_way() {
+            return Err(Unresolved(why));
+        }
+        let lookup = tokio::net::lookup_host(connector.dialed());
         let resolving = async {
             let found = tokio::time::timeout(RESOLVE_TIMEOUT, lookup).await;
             let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
@@ -72,8 +79,8 @@ impl Shared {
             if found.is_empty() { Err(io::Error::other("none is known")) } else { Ok(found) }
         };
         tokio::select! {
-            found = resolving => found,
-            () = self.links.endpoint.reached(Stage::Drained) => Err(io::Error::other("going down")),
+            found = resolving => found.map_err(|error| Unresolved(connector.explain_unresolved(&error))),
+            () = self.links.endpoint.reached(Stage::Drained) => Err(Unresolved("going down".into())),
         }
     }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy::PolicyStore;
 use runtime::activity::{Activity, Preview};
+use runtime::outbound::Ways;
 use runtime::secret::Secret;
 
 use crate::backends::commands::CommandTool;
@@ -26,6 +28,8 @@ pub struct ExecutorConfig {
     pub demo_tools: bool,
     /// The name of a tool that echoes; it then is the only tool.
     pub probe_tool: Option<String>,
+    /// Who may call what (`SLAVE_POLICY`); `None`: every call is taken.
+    pub policy: Option<PolicyStore>,
     /// Calls that run at once (`SLAVE_CAPACITY`); 0: no limit. As many again may wait for a short while.
     pub capacity: usize,
     /// Bytes of one message or report of a backend (`MAX_OUTPUT_BYTES`).
@@ -44,6 +48,8 @@ pub struct ExecutorConfig {
     pub retention: RetentionLimits,
     /// The program that starts backends.
     pub launcher: Launcher,
+    /// The forward proxies on the way to HTTP servers.
+    pub ways: Ways,
 }
 
 impl Default for ExecutorConfig {
@@ -55,6 +61,7 @@ impl Default for ExecutorConfig {
             pilot: PilotConfig::default(),
             demo_tools: false,
             probe_tool: None,
+            policy: None,
             capacity: 0,
             max_output: 64 * 1024 * 1024,
             parked_ttl: Duration::from_mins(10),
@@ -64,6 +71,7 @@ impl Default for ExecutorConfig {
             log_capture: LogCapture::default(),
             retention: RetentionLimits::default(),
             launcher: Launcher::default(),
+            ways: Ways::default(),
         }
     }
 }

@@ -24,7 +24,8 @@ pub(super) struct Started {
 pub(super) fn start_backends(config: ExecutorConfig, registry: &Arc<BackendRegistry>) -> Started {
     let context =
         BackendContext::new(&config.secrets, config.max_output, config.timing.check, config.log_capture)
-            .with_launcher(config.launcher);
+            .with_launcher(config.launcher)
+            .with_ways(config.ways);
     let shutdown = context.shutdown.clone();
     let servers = StdioServers::new(Arc::clone(registry), context.clone(), config.timing);
     if let Some(name) = config.probe_tool {

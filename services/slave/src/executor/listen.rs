@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::subscription::{ListenEvent, SubscriptionFilter};
 use tokio_util::sync::CancellationToken;
 
+use super::inboxes::Inboxes;
+use super::permission::CallPolicy;
 use super::registry::{BackendRegistry, Route};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::subscriptions::{Mailbox, SessionSubscriptions, WatchSet, WatchedResources};
@@ -22,8 +24,11 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Listeners {
     registry: Arc<BackendRegistry>,
     sessions: SessionSubscriptions,
+    inboxes: Arc<Inboxes>,
     /// Cancelled when the slave goes down: calls that listen end in order then.
     over: CancellationToken,
+    /// Who may read what.
+    policy: CallPolicy,
 }
 
 /// A step of a legacy client.
@@ -57,8 +62,14 @@ impl Drop for SessionGuard<'_> {
 }
 
 impl Listeners {
-    pub(super) fn new(registry: Arc<BackendRegistry>) -> Self {
-        Self { registry, sessions: SessionSubscriptions::default(), over: CancellationToken::new() }
+    pub(super) fn new(registry: Arc<BackendRegistry>, policy: CallPolicy) -> Self {
+        Self {
+            registry,
+            sessions: SessionSubscriptions::default(),
+            inboxes: Arc::default(),
+            over: CancellationToken::new(),
+            policy,
+        }
     }
 
     /// Ends all calls that listen, now and later.
@@ -146,18 +157,28 @@ impl Listeners {
         exchange: &mut Exchange,
     ) -> Result<(), Failure> {
         match (header.era, header.session.as_deref()) {
+            (Era::Legacy, Some(session)) if header.purpose == Purpose::Inbox => {
+                self.carry_to(session, exchange).await
+            }
             (Era::Modern, _) => {
                 let filter = SubscriptionFilter::of_request(message)
                     .map_err(|error| Failure::InvalidParams(error.to_string()))?;
-                self.listen_to(&filter.resource_subscriptions, exchange).await
+                let mut uris = filter.resource_subscriptions;
+                uris.retain(|uri| self.policy.may_read(header, uri));
+                self.listen_to(&uris, header, exchange).await
             }
-            (Era::Legacy, Some(session)) => self.listen_for(session, exchange).await,
+            (Era::Legacy, Some(session)) => self.listen_for(session, header, exchange).await,
             (Era::Legacy, None) => Err(Failure::InvalidRequest("it names no session".into())),
         }
     }
 
     /// Passes updates of these resources on.
-    async fn listen_to(&self, uris: &[String], exchange: &mut Exchange) -> Result<(), Failure> {
+    async fn listen_to(
+        &self,
+        uris: &[String],
+        header: &CallHeader,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failure> {
         let mailbox = Mailbox::new();
         let mut reader = mailbox.reader();
         let mut watches = WatchSet::default();
@@ -176,7 +197,11 @@ impl Listeners {
         exchange.notify(ListenEvent::Watching(watching).to_json()).await?;
         loop {
             tokio::select! {
-                update = reader.next() => exchange.notify(ListenEvent::Updated(update).to_json()).await?,
+                update = reader.next() => {
+                    if self.policy.may_read(header, &update.uri) {
+                        exchange.notify(ListenEvent::Updated(update).to_json()).await?;
+                    }
+                }
                 result = changes.changed() => {
                     result.map_err(|_| Failure::Internal)?;
                     watches.extend(uris, &mailbox, |uri| self.find(uri));
@@ -186,7 +211,12 @@ impl Listeners {
     }
 
     /// Passes updates on that a session subscribed to.
-    async fn listen_for(&self, session: &str, exchange: &mut Exchange) -> Result<(), Failure> {
+    async fn listen_for(
+        &self,
+        session: &str,
+        header: &CallHeader,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failure> {
         let _guard = SessionGuard { sessions: &self.sessions, session };
         let mut reader = self.sessions.mailbox(session).reader();
         let mut changes = self.registry.changes();
@@ -195,10 +225,32 @@ impl Listeners {
         loop {
             self.sessions.refresh(session, |uri| self.find(uri));
             tokio::select! {
-                update = reader.next() => exchange.notify(ListenEvent::Updated(update).to_json()).await?,
+                update = reader.next() => {
+                    if self.policy.may_read(header, &update.uri) {
+                        exchange.notify(ListenEvent::Updated(update).to_json()).await?;
+                    }
+                }
                 result = changes.changed() => result.map_err(|_| Failure::Internal)?,
             }
         }
+    }
+
+    /// Hands a message to the inbox of its session, and returns the end of the call that brought it.
+    pub(super) fn post(&self, header: &CallHeader, message: &Bytes) -> CallEnd {
+        match self.inboxes.post(header.session.as_deref(), message) {
+            Ok(()) => CallEnd::empty(),
+            Err(failure) => CallEnd::failed(&failure, header.era),
+        }
+    }
+
+    /// Passes on what is posted to a session.
+    async fn carry_to(&self, session: &str, exchange: &mut Exchange) -> Result<(), Failure> {
+        let mut inbox = self.inboxes.open(session);
+        exchange.notify(ListenEvent::Watching(Vec::new()).to_json()).await?;
+        while let Some(message) = inbox.next().await {
+            exchange.notify(ListenEvent::Posted(message).to_json()).await?;
+        }
+        Ok(())
     }
 
     /// Returns the backend that can tell of updates of a resource, and its own URI of it.

@@ -43,6 +43,8 @@ pub(super) fn begin(
             id: origin.as_ref().map(ToString::to_string).unwrap_or_default(),
             tool: header.name.clone().unwrap_or_default(),
             key_id: None,
+            issuer: header.identity.as_ref().and_then(|client| client.issuer.clone()),
+            subject: header.identity.as_ref().map(|client| client.subject.clone()),
             peer: None,
             client: origin.map_or_else(|| "own port".into(), |id| format!("proxy {:016x}", id.0 >> 64)),
             trace: trace.id(header).map(|trace| format!("{trace:032x}")),

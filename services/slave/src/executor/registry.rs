@@ -152,6 +152,14 @@ impl BackendRegistry {
         self.changes.subscribe()
     }
 
+    /// Tells all backends that a client ended its session.
+    pub(super) fn end_session(&self, session: &str) {
+        let backends: Vec<_> = self.list.lock().backends.iter().map(|one| Arc::clone(&one.backend)).collect();
+        for backend in backends {
+            backend.end_session(session);
+        }
+    }
+
     /// Returns the metrics of a tool of the catalog.
     pub(super) fn meters(&self, tool: &str) -> Option<Arc<ToolMeter>> {
         let route = self.routes.load().exact(Kind::Tool, tool)?.ok()?;

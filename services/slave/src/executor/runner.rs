@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::call_log::{RunningCall, log_refusal};
 use super::limit::ConcurrencyLimit;
 use super::listen::{Listeners, Step};
+use super::permission::CallPolicy;
 use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
 use super::timeouts::Timeouts;
@@ -52,6 +53,8 @@ pub(super) struct CallRunner {
     pub(super) asks: Arc<OpenAsks>,
     /// Ids of tasks.
     pub(super) tasks: TaskIds,
+    /// Who may call what.
+    pub(super) policy: CallPolicy,
     /// Levels of log messages that sessions asked for.
     pub(super) log_levels: Mutex<SessionLevels>,
     pub(super) listeners: Listeners,
@@ -60,7 +63,7 @@ pub(super) struct CallRunner {
 impl CallRunner {
     /// Runs a call and ends it, once, also when a backend's code panics.
     pub(super) async fn run(self: Arc<Self>, call: IncomingCall, sink: Box<dyn CallSink>) {
-        if call.header.purpose == Purpose::Listen {
+        if matches!(call.header.purpose, Purpose::Listen | Purpose::Inbox) {
             return self.listeners.run(&call.header, &call.message, sink, &call.cancelled).await;
         }
         let era = call.header.era;
@@ -142,6 +145,8 @@ impl CallRunner {
         if request.header.era == Era::Modern {
             route.param_headers.check(&request).inspect_err(refused)?;
         }
+        let catalog = || self.registry.catalog().borrow().clone();
+        self.policy.check(&request, route.own_name.as_deref(), catalog).inspect_err(refused)?;
         Ok((request, route))
     }
 

@@ -9,8 +9,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::registry::{BackendId, BackendRegistry, NewBackend};
-use crate::backends::stdio::{EraMemory, StdioBackend, StdioServer, StdioTiming, Supervisor};
+use crate::backends::stdio::{
+    EraMemory, PooledBackend, Sharing, StdioBackend, StdioServer, StdioTiming, Supervisor,
+};
 use crate::backends::{BackendContext, ShutdownGuard};
+use crate::call::Backend;
 
 /// The numbers of entries that a reload added, changed, removed and left alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,9 +121,17 @@ impl Launcher {
     fn spawn(&self, server: &Arc<StdioServer>, replaces: Option<BackendId>) -> BackendId {
         let backend = Arc::new(StdioBackend::new(Arc::clone(server), &self.context, self.timing));
         let history = Some(backend.history());
+        let pooled = match server.sharing {
+            Sharing::Shared => None,
+            Sharing::Apart(rules) => Some(Arc::new(PooledBackend::new(Arc::clone(&backend), rules))),
+        };
+        let calls: Arc<dyn Backend> = match &pooled {
+            Some(pooled) => Arc::clone(pooled) as _,
+            None => Arc::clone(&backend) as _,
+        };
         let new = NewBackend {
             name: server.name.clone(),
-            backend: Arc::clone(&backend) as _,
+            backend: calls,
             history,
             curation: server.curation.clone(),
         };
@@ -128,10 +139,14 @@ impl Launcher {
             Some(old) => self.registry.prepare(new, old),
             None => self.registry.add(new),
         };
+        let guard = ShutdownGuard::new(self.context.shutdown.clone(), self.registry.users(id));
+        if let Some(pooled) = pooled {
+            pooled.open(self.context.shutdown.clone(), guard.clone(), self.timing);
+        }
         let supervisor = Supervisor {
             backend,
             registration: Box::new(self.registry.registration(id)),
-            shutdown: ShutdownGuard::new(self.context.shutdown.clone(), self.registry.users(id)),
+            shutdown: guard,
             timing: self.timing,
             eras: self.eras.clone(),
         };

@@ -5,7 +5,6 @@ use std::time::Duration;
 use link::{Connection, Message};
 use protocol::link::handshake::{Auth, AuthReply, ProxyHello, SlaveHello, close};
 use runtime::secret::Secret;
-use tokio::net::TcpStream;
 use tokio_tungstenite::MaybeTlsStream;
 
 use super::disconnect::DisconnectReason;
@@ -17,7 +16,7 @@ use crate::endpoint::ProvenProxy;
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A WebSocket to a proxy, after its opening handshake.
-pub(crate) type Socket = Connection<MaybeTlsStream<Metered<TcpStream>>>;
+pub(crate) type Socket = Connection<MaybeTlsStream<Metered<runtime::tls::MaybeTlsStream>>>;
 
 /// A connection whose code the proxy has accepted.
 pub(crate) struct Connected {

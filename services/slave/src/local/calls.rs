@@ -71,6 +71,8 @@ fn listing_of(offer: &Offer) -> Listing {
         lists,
         introduction: Introduction::of(servers),
         completeness: if offer.state.complete { Completeness::Complete } else { Completeness::Incomplete },
+        access: None,
+        is_personal: false,
     }
 }
 
@@ -82,6 +84,7 @@ impl Calls for LocalCalls {
     }
 
     fn call(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> LocalStream {
+        header.identity = context.credential.identity();
         // The digests of proxies have no space in them.
         header.client = context.client(header.session.as_deref()).map(|client| format!("own port, {client}"));
         let (era, version) = (header.era, header.version);

@@ -42,7 +42,7 @@ impl Stream for LocalStream {
         }
         let end = ready!(self.end.poll_unpin(cx)).unwrap_or(ResponseEvent::Failed(Failure::Internal));
         self.finished = true;
-        self.record(CallOutcome::from_event(&end));
+        self.record(CallOutcome::from_event(&end, self.version.era()));
         Poll::Ready(Some(end))
     }
 }

@@ -9,7 +9,7 @@ use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 use runtime::metrics::BoundedValues;
 
-use super::table::{BACKEND_CALLS, CALL_DURATION, CALLS, CLIENT_OPERATIONS, IN_FLIGHT};
+use super::table::{BACKEND_CALLS, CALL_DURATION, CALLS, CLIENT_OPERATIONS, DENIED, IN_FLIGHT};
 use crate::outcome::BackendOutcome;
 
 /// Names of tools, which backends may change as often as they like.
@@ -128,6 +128,11 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.meter.in_flight.decrement(1);
     }
+}
+
+/// Counts a call that the slave's policy refused: what the client was told, and the kind of what it asked for.
+pub(crate) fn record_denial(decision: &'static str, kind: &'static str) {
+    counter!(DENIED, "decision" => decision, "kind" => kind).increment(1);
 }
 
 /// Counts a call that was refused before its tool was found.

@@ -14,6 +14,8 @@ pub(crate) enum ConfigFile {
     Tools,
     /// `SLAVE_CODE_FILE`.
     Code,
+    /// `SLAVE_POLICY`.
+    Policy,
     /// A file of client, operator or session keys, by its label.
     Keys(&'static str),
 }
@@ -24,6 +26,7 @@ impl ConfigFile {
             Self::Backends => "backends",
             Self::Tools => "tools",
             Self::Code => "code",
+            Self::Policy => "policy",
             Self::Keys(label) => label,
         }
     }

@@ -22,6 +22,8 @@ pub(super) const BACKEND_CALLS: &str = "mcp_relay_slave_backend_calls_total";
 pub(super) const STARTS: &str = "mcp_relay_slave_backend_starts_total";
 pub(super) const RESTARTS: &str = "mcp_relay_slave_backend_restarts_total";
 pub(super) const EXITS: &str = "mcp_relay_slave_backend_exits_total";
+pub(super) const CHILDREN: &str = "mcp_relay_slave_backend_children";
+pub(super) const CHILD_ENDS: &str = "mcp_relay_slave_backend_children_ended_total";
 pub(super) const DROPPED: &str = "mcp_relay_slave_backend_messages_dropped_total";
 pub(super) const ODD: &str = "mcp_relay_slave_backend_odd_lines_total";
 pub(super) const PROBES: &str = "mcp_relay_slave_backend_probes_total";
@@ -31,6 +33,7 @@ pub(super) const CLIENT_OPERATIONS: &str = "mcp_client_operation_duration_second
 pub(super) const PARKED: &str = "mcp_relay_slave_parked_calls";
 pub(super) const PARKED_ENDS: &str = "mcp_relay_slave_parked_calls_ended_total";
 
+pub(super) const DENIED: &str = "mcp_relay_slave_policy_denied_total";
 pub(super) const REFUSED: &str = "mcp_relay_slave_backends_refused";
 pub(super) const CONFIG_RELOADS: &str = "mcp_relay_slave_config_reloads_total";
 
@@ -140,6 +143,19 @@ pub const METRICS: &[Metric] = &[
         ],
         "Processes of a backend that ended. code: the exit code or signal, if known.",
     ),
+    Metric::gauge(
+        CHILDREN,
+        &[BACKEND],
+        "Processes that a backend runs for sessions or clients (\"sessions\" of its entry), beside its first one; at most maxChildren.",
+    ),
+    Metric::counter(
+        CHILD_ENDS,
+        &[
+            BACKEND,
+            Label::of("reason", &["idle", "session_ended", "gave_way", "exited", "start_failed", "stopped"]),
+        ],
+        "Processes of sessions or clients that ended. gave_way: another session needed the place (maxChildren); exited: by itself; stopped: with its entry or the slave.",
+    ),
     Metric::counter(
         DROPPED,
         &[
@@ -185,6 +201,14 @@ pub const METRICS: &[Metric] = &[
         &[ENDS],
         "Links that ended, and failed attempts. busy: refused by the proxy's HANDSHAKE_RATE; renewed: replaced by a link with the changed code of SLAVE_CODE_FILE.",
     ),
+    Metric::counter(
+        DENIED,
+        &[
+            Label::of("decision", &["deny", "forbidden"]),
+            Label::of("kind", &["tool", "prompt", "resource", "task", "method"]),
+        ],
+        "Calls that the slave's own policy (SLAVE_POLICY) refused, by what the client was told: deny (there is no such entry), forbidden (not with these arguments).",
+    ),
     Metric::gauge(
         REFUSED,
         &[Label::of("file", &["backends", "tools"])],
@@ -193,10 +217,22 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         CONFIG_RELOADS,
         &[
-            Label::of("file", &["backends", "tools", "code", "client_keys", "ops_keys", "session_keys"]),
+            Label::of(
+                "file",
+                &[
+                    "backends",
+                    "tools",
+                    "code",
+                    "policy",
+                    "client_keys",
+                    "ops_keys",
+                    "session_keys",
+                    "issuers",
+                ],
+            ),
             Label::of("outcome", &["ok", "failed"]),
         ],
-        "Files of the configuration (SLAVE_BACKENDS, SLAVE_TOOLS, SLAVE_CODE_FILE, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
+        "Files of the configuration (SLAVE_BACKENDS, SLAVE_TOOLS, SLAVE_CODE_FILE, SLAVE_POLICY, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE, AUTH_ISSUERS) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
     ),
     Metric::counter(
         LINK_RECONNECTS,

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use policy::{PolicyFile, PolicyStore, Reload, Side};
 use runtime::follow::{ReloadSignal, WatchedFile};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::backends::servers_file::{self, ServersFile, ServersFileError};
 use crate::config::{CodeSource, SlaveConfig, Strictness, code_of_file};
@@ -76,6 +78,28 @@ fn servers(
     strictness: Strictness,
 ) -> Result<ServersFile, ServersFileError> {
     servers_file::read(path, content.as_deref(), strictness, |name| std::env::var(name).ok())
+}
+
+/// Puts the policy of `SLAVE_POLICY` in force, and follows its file until the handle is dropped.
+pub(super) fn follow_policy(
+    file: Option<&PolicyFile>,
+    reload: &ReloadSignal,
+) -> (Option<PolicyStore>, Option<AbortOnDropHandle<()>>) {
+    let Some(file) = file else { return (None, None) };
+    tracing::info!(rules = file.policy.rules(), "Policy read from {}", file.path.display());
+    let store = PolicyStore::new(Arc::clone(&file.policy));
+    let watched = WatchedFile::new(&file.path, Some(&file.content), reload.clone());
+    let current = store.clone();
+    let apply = move |changed, outcome| {
+        match outcome {
+            Reload::Gone => ConfigFile::Policy.record_failed_reload(),
+            Reload::Applied | Reload::Refused => ConfigFile::Policy.record_reload(),
+        }
+        current.replace(changed);
+    };
+    let refused = || ConfigFile::Policy.record_failed_reload();
+    let follow = policy::follow("SLAVE_POLICY", watched, Side::Slave, apply, refused);
+    (Some(store), Some(AbortOnDropHandle::new(tokio::spawn(follow))))
 }
 
 /// The watched file of `SLAVE_CODE_FILE`.

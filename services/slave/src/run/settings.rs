@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use policy::PolicyStore;
 use protocol::link::handshake::{PROTOCOL_NAME, REVIEW_DEFAULTS, SlaveHello, VERSIONS};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
 use protocol::mcp::failure::explain_outcome;
 use runtime::activity::Activity;
 use runtime::env::{Snapshot, parse};
+use url::Url;
 
 use crate::backends::commands::file::{self, ToolsFile, ToolsFileError};
 use crate::backends::history::LogCapture;
@@ -29,12 +31,20 @@ const MAX_LABEL: usize = 255;
 
 /// Returns the executor's settings, with the backends of `SLAVE_BACKENDS` and the tools of `SLAVE_TOOLS` as the files are now.
 pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, RunError> {
-    Ok(executor(config, BackendsFile::read(config)?.as_ref(), ReadTools::read(config)?.as_ref()))
+    let (servers, tools) = (BackendsFile::read(config)?, ReadTools::read(config)?);
+    Ok(executor(config, servers.as_ref(), tools.as_ref(), None))
 }
 
 /// Returns the content of the file of `SLAVE_BACKENDS` as it is now, for whoever checks it; nothing where none is configured.
 pub fn backends_file(config: &SlaveConfig) -> Result<ServersFile, ServersFileError> {
     Ok(BackendsFile::read(config)?.map(|read| read.file).unwrap_or_default())
+}
+
+/// Returns the HTTP servers of the `SLAVE_BACKENDS` file by their names; none where the file cannot be read.
+pub fn http_servers(config: &SlaveConfig) -> Vec<(String, Url)> {
+    let file = backends_file(config).unwrap_or_default();
+    let remote = file.servers.into_iter().filter_map(|server| Some((server.name, server.remote?.url)));
+    remote.collect()
 }
 
 /// Returns the content of the file that `SLAVE_BACKENDS` of `snapshot` names, also where other variables cannot be used. Nothing
@@ -69,6 +79,7 @@ pub(super) fn executor(
     config: &SlaveConfig,
     file: Option<&BackendsFile>,
     tools: Option<&ReadTools>,
+    policy: Option<PolicyStore>,
 ) -> ExecutorConfig {
     let servers = file.map(|read| read.file.servers.clone()).unwrap_or_default();
     let pilot = &config.mr_pilot;
@@ -92,6 +103,7 @@ pub(super) fn executor(
         },
         demo_tools: config.demo_tools,
         probe_tool: config.probe_tool.clone(),
+        policy,
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
         activity: Activity::new("backend", config.common.ops.ui.into()).explained_by(explain_outcome),
@@ -104,6 +116,7 @@ pub(super) fn executor(
         },
         retention: RetentionLimits { time: config.retention_time, bytes: config.retention_bytes },
         launcher: config.launcher.clone().map_or(Launcher::Absent, Launcher::Program),
+        ways: config.common.ways.clone(),
         parked_ttl: config.parked_ttl,
         secrets: code.chain(pilot.secrets()).collect(),
     }

@@ -84,6 +84,52 @@ async fn requests_that_break_the_rules_of_http_are_told_which() {
     }
 }
 
+/// The number of responses in what a connection said.
+fn responses(said: &str) -> usize {
+    said.match_indices("HTTP/1.1 ")
+        .filter(|(at, start)| said[at + start.len()..].starts_with(char::is_numeric))
+        .count()
+}
+
+/// A GET with both headers, in either order, for `path`.
+fn with_two_lengths(path: &str) -> [String; 3] {
+    let of = |lengths: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n{lengths}\r\n0\r\n\r\n");
+    [
+        of("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+        of("Transfer-Encoding: chunked\r\ncontent-length:5\r\n"),
+        of("Content-Length: 5\r\nX-A: b\r\nTransfer-Encoding: Chunked\r\nContent-Length: 5\r\n"),
+    ]
+}
+
+#[tokio::test]
+async fn a_body_with_two_lengths_is_refused_and_the_connection_ends() {
+    let proxy = Setup::proxy().env("OPS_PORT", "0").start_proxy().await;
+    let ops = port(&proxy, "Ops server listening on http").await;
+    let plain = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+    for address in [proxy.http, ops] {
+        for head in with_two_lengths("/health") {
+            // Without Connection: close: it is the server that ends the connection, and takes no more requests from it.
+            let answer = http::raw(address, format!("{head}{plain}").as_bytes()).await;
+            assert_eq!(told(&answer), (400, "bad_http".to_owned()), "{head:?}: {answer}");
+            assert_eq!(responses(&answer), 1, "{head:?}: {answer}");
+        }
+    }
+    // One length alone, in a request that is read, leaves the connection open.
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let chunked = format!(
+        "POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
+         Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len(),
+    );
+    let close = plain.replacen("Host", "Connection: close\r\nHost", 1);
+    let answer = http::raw(proxy.http, format!("{chunked}{close}").as_bytes()).await;
+    assert_eq!(responses(&answer), 2, "{answer}");
+    // Where it comes in one piece with the request before it, its head was not seen: it is answered, but nothing after it.
+    let answer = http::raw(proxy.http, format!("{plain}{chunked}{plain}").as_bytes()).await;
+    assert_eq!(responses(&answer), 2, "{answer}");
+    assert_eq!(answer.to_ascii_lowercase().matches("connection: close").count(), 1, "{answer}");
+}
+
 #[tokio::test]
 async fn pages_may_read_the_headers_that_browser_clients_need() {
     let (proxy, _slave) = pair().await;

@@ -48,9 +48,13 @@ fn legacy_caller(headers: &HeaderMap, version: Version, session: Option<&Session
 
 /// Returns the session that a message names; `None` for clients that keep no session, which are accepted.
 pub(crate) fn session<C>(context: &RequestContext<'_, C>) -> Result<Option<Session>, Failure> {
-    let Some(token) = context.headers.get(SESSION_ID) else { return Ok(None) };
+    context.headers.get(SESSION_ID).map(|token| open_session(context, token.as_bytes())).transpose()
+}
+
+/// Returns the session of a token.
+pub(crate) fn open_session<C>(context: &RequestContext<'_, C>, token: &[u8]) -> Result<Session, Failure> {
     let (edge, principal) = (context.edge, &context.principal);
-    let (token, now) = (token.as_bytes(), unix_now());
+    let now = unix_now();
     let session = if let Some(session) = edge.sessions.get(token, principal, now) {
         session
     } else {
@@ -58,5 +62,5 @@ pub(crate) fn session<C>(context: &RequestContext<'_, C>) -> Result<Option<Sessi
         edge.sessions.insert(token, *principal, &session);
         session
     };
-    if edge.revoked.contains(&session) { Err(Failure::SessionNotFound) } else { Ok(Some(session)) }
+    if edge.revoked.contains(&session) { Err(Failure::SessionNotFound) } else { Ok(session) }
 }

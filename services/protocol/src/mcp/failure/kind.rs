@@ -83,6 +83,12 @@ pub enum FailureKind {
     AnonymousRefused,
     /// The key is one for other endpoints.
     KeyForbidden,
+    /// The policy allows the client the tool or prompt, but not with these arguments, or the operator not this endpoint.
+    Forbidden,
+    /// The token is valid, and lacks scopes that the request needs.
+    InsufficientScope,
+    /// Whether the token is valid cannot be found out, since its issuer does not answer.
+    IssuerUnavailable,
     /// The origin of the request is not allowed.
     OriginForbidden,
     /// The host that the request names is not allowed.
@@ -144,7 +150,7 @@ impl FailureSpec {
 
 impl FailureKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 49] = [
         Self::NoSlave,
         Self::NoSlaveForTool,
         Self::Timeout,
@@ -181,6 +187,9 @@ impl FailureKind {
         Self::Unauthorized,
         Self::AnonymousRefused,
         Self::KeyForbidden,
+        Self::Forbidden,
+        Self::InsufficientScope,
+        Self::IssuerUnavailable,
         Self::OriginForbidden,
         Self::HostForbidden,
         Self::SessionNotFound,
@@ -230,9 +239,12 @@ impl FailureKind {
             Self::BodyTooLarge => row(413, 413, -32600, "body_too_large", "Send less, or raise MAX_BODY_BYTES."),
             Self::HeadTimeout => row(408, 408, -32600, "head_timeout", "Send the head of a request at once."),
             Self::BodyTimeout => row(408, 408, -32600, "body_timeout", "Send the body without long pauses."),
-            Self::Unauthorized => row(401, 401, -31014, "unauthorized", "Send a key from AUTH_BEARER_KEYS.").legacy_code(-32001),
+            Self::Unauthorized => row(401, 401, -31014, "unauthorized", "Send a key from AUTH_BEARER_KEYS, or a token from an issuer of AUTH_ISSUERS.").legacy_code(-32001),
             Self::AnonymousRefused => row(401, 401, -31015, "anonymous_refused", "Set AUTH_BEARER_KEYS at the server and send one of the keys, or set ALLOW_ANONYMOUS=1 there.").legacy_code(-32001),
             Self::KeyForbidden => row(403, 403, -32600, "key_forbidden", "Send a key of AUTH_BEARER_KEYS for tools, one of OPS_KEYS for operators' endpoints."),
+            Self::Forbidden => row(403, 403, -31018, "forbidden", "Use other arguments, or ask the operator: the policy does not allow these."),
+            Self::InsufficientScope => row(403, 403, -31024, "insufficient_scope", "Get a token with the scopes in data.scopes (clients that follow WWW-Authenticate do so by themselves).").legacy_code(-32001),
+            Self::IssuerUnavailable => row(503, 503, -31025, "issuer_unavailable", "Retry after the time in Retry-After; the operator has to see that the proxy reaches the issuer of AUTH_ISSUERS."),
             Self::OriginForbidden => row(403, 403, -32600, "origin_forbidden", "Add the origin to ALLOWED_ORIGINS if you trust it."),
             Self::HostForbidden => row(403, 403, -32600, "host_forbidden", "Add the host to ALLOWED_HOSTS if it is this server's, or set PUBLIC_URL."),
             Self::SessionNotFound => row(404, 404, -31016, "session_not_found", "Initialize again (clients do so by themselves).").legacy_code(-32001),
@@ -264,6 +276,7 @@ impl FailureKind {
             | Self::Overloaded
             | Self::AuditUnavailable
             | Self::Draining
+            | Self::IssuerUnavailable
             | Self::ResultTooLarge
             | Self::BadAnswer
             | Self::ResultUnsupported
@@ -286,6 +299,8 @@ impl FailureKind {
             | Self::Unauthorized
             | Self::AnonymousRefused
             | Self::KeyForbidden
+            | Self::Forbidden
+            | Self::InsufficientScope
             | Self::OriginForbidden
             | Self::HostForbidden
             | Self::SessionNotFound

@@ -159,6 +159,21 @@ pub enum Failure {
     /// The key is one for other endpoints.
     #[error("Forbidden: {0}")]
     KeyForbidden(&'static str),
+    /// The policy allows the client the tool or prompt, but not with these arguments, or the operator not this endpoint.
+    #[error("Forbidden: {0}")]
+    Forbidden(String),
+    /// The token is valid, and lacks scopes that the request needs.
+    #[error("Forbidden: the token lacks scopes, needed are: {}", scopes.join(" "))]
+    InsufficientScope {
+        /// All scopes that the request needs, those that the token has included.
+        scopes: Vec<String>,
+    },
+    /// Whether the token is valid cannot be found out, since its issuer does not answer.
+    #[error("The token cannot be checked at present: {issuer} does not answer")]
+    IssuerUnavailable {
+        /// Issuer of the token.
+        issuer: String,
+    },
     /// The origin of the request is not allowed.
     #[error("Forbidden: origin {0:?} is not allowed (ALLOWED_ORIGINS)")]
     OriginForbidden(String),
@@ -171,11 +186,6 @@ pub enum Failure {
     /// The path does not allow the HTTP method.
     #[error("Method not allowed: {0}")]
     HttpMethodNotAllowed(String),
-    /// A client of the transport of 2024-11-05 asks for its stream, which is not served.
-    #[error(
-        "Method not allowed: GET {0} would open the HTTP+SSE transport of 2024-11-05, which this server does not speak. Use Streamable HTTP: set the client's transport to \"http\" and its URL to /mcp"
-    )]
-    SseTransport(&'static str),
     /// The client accepts none of the formats of a response.
     #[error("Not acceptable: {0}")]
     NotAcceptable(String),
@@ -246,10 +256,13 @@ impl Failure {
             Self::Unauthorized(_) => FailureKind::Unauthorized,
             Self::AnonymousRefused => FailureKind::AnonymousRefused,
             Self::KeyForbidden(_) => FailureKind::KeyForbidden,
+            Self::Forbidden(_) => FailureKind::Forbidden,
+            Self::InsufficientScope { .. } => FailureKind::InsufficientScope,
+            Self::IssuerUnavailable { .. } => FailureKind::IssuerUnavailable,
             Self::OriginForbidden(_) => FailureKind::OriginForbidden,
             Self::HostForbidden(_) => FailureKind::HostForbidden,
             Self::SessionNotFound => FailureKind::SessionNotFound,
-            Self::HttpMethodNotAllowed(_) | Self::SseTransport(_) => FailureKind::HttpMethodNotAllowed,
+            Self::HttpMethodNotAllowed(_) => FailureKind::HttpMethodNotAllowed,
             Self::NotAcceptable(_) => FailureKind::NotAcceptable,
             Self::UnsupportedMediaType => FailureKind::UnsupportedMediaType,
             Self::PathNotFound => FailureKind::PathNotFound,
@@ -283,6 +296,7 @@ impl Failure {
             | Self::RateLimited { retry_after, .. }
             | Self::ClientLimit { retry_after, .. }
             | Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            Self::IssuerUnavailable { .. } => Some(5),
             _ => None,
         }
     }
@@ -304,6 +318,7 @@ impl Failure {
             Self::MissingCapability { required } => {
                 data["requiredCapabilities"] = serde_json::from_str(required).unwrap_or_default();
             }
+            Self::InsufficientScope { scopes } => data["scopes"] = scopes.as_slice().into(),
             _ => {}
         }
         if let Some(seconds) = self.retry_after() {
@@ -353,6 +368,9 @@ impl Failure {
             Self::Unauthorized(text()),
             Self::AnonymousRefused,
             Self::KeyForbidden(""),
+            Self::Forbidden(text()),
+            Self::InsufficientScope { scopes: vec!["…".into()] },
+            Self::IssuerUnavailable { issuer: "…".into() },
             Self::OriginForbidden(text()),
             Self::HostForbidden(text()),
             Self::SessionNotFound,

@@ -1,5 +1,9 @@
 //! Tests of the directory: what clients are listed, and where their calls may go.
 
+use std::collections::BTreeMap;
+
+use front::calls::HeaderMap;
+use policy::Decision;
 use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello};
 use protocol::link::limits::LinkLimits;
 use protocol::mcp::catalog::{Catalog, CatalogServer, ServerFacts};
@@ -8,9 +12,10 @@ use runtime::secret::SecretSet;
 use super::*;
 use crate::access::{Announced, CodeStore, CodesFile};
 use crate::config::{RetryPolicy, ToolConflict};
+use crate::dispatch::permission;
 use crate::dispatch::policies::Policies;
 use crate::limits::table::RateLimits;
-use crate::routes::Routes;
+use crate::routes::{ClientIdentity, MatchInput, Route, Routes};
 
 /// Slaves of codes, and the directory of their tools.
 struct Fleet {
@@ -45,12 +50,17 @@ impl Fleet {
     }
 
     fn build(&self, conflict: ToolConflict) -> (Directory, Listing) {
+        self.build_under(conflict, None)
+    }
+
+    fn build_under(&self, conflict: ToolConflict, policy: Option<&Arc<Policy>>) -> (Directory, Listing) {
         let ejection = EjectionPolicy { after: 5, base: std::time::Duration::from_secs(10) };
         let balance = crate::config::BalanceConfig::for_test();
         let policies = Policies { conflict, ejection, retry: RetryPolicy::Idempotent, balance };
         let (routes, limits, codes) = (Routes::default(), RateLimits::default(), self.codes.current());
         let precedence = codes.precedence();
-        let settings = PoolSettings { precedence, routes: &routes, policies: &policies, limits: &limits };
+        let settings =
+            PoolSettings { precedence, routes: &routes, policies: &policies, limits: &limits, policy };
         Directory::build(&self.slaves, &settings, &Directory::default())
     }
 }
@@ -212,4 +222,48 @@ fn a_request_that_names_nothing_goes_on_where_one_owner_is_certain() {
     assert_eq!(found(&directory, Some(Kind::Resource), "x:1"), [""; 0], "two owners");
     let capabilities = listing.introduction.capabilities(protocol::mcp::era::Era::Modern);
     assert!(capabilities.contains(r#""extensions":{"org.example/skills":{}}"#), "{capabilities}");
+}
+
+fn requester(key: &str) -> Requester<'_> {
+    Requester { key: Some(key.into()), ..Requester::default() }
+}
+
+/// The slaves that a client may use of a pool, by a clearance of the pool `cleared`.
+fn usable(pool: &Pool, cleared: &Pool, key: &str) -> Result<Vec<String>, Decision> {
+    let access = |pool: &Pool| pool.access.as_ref().unwrap().clear(&requester(key), "t", b"{}");
+    let (headers, params) = (HeaderMap::new(), BTreeMap::new());
+    let input = MatchInput::new(ClientIdentity::Anonymous, &headers, &params, b"{}");
+    let route = pool.routes.route(&input).unwrap().cleared(Some(access(cleared)?));
+    let narrowed = permission::narrow(pool.access.as_ref(), "t", route);
+    Ok(narrowed.iter().flat_map(Route::slaves).map(|slave| slave.name.clone()).collect())
+}
+
+#[test]
+fn a_client_s_calls_go_to_the_slaves_that_it_may_use_and_its_lists_have_what_some_slave_may_do_for_it() {
+    let mut fleet = Fleet::new("");
+    for (name, env) in [("one", "test"), ("two", "prod")] {
+        fleet.link("list", name, r#"{"name":"t"},{"name":"u"}"#);
+        let labels = BTreeMap::from([("env".to_owned(), env.to_owned())]);
+        let grant =
+            fleet.codes.authorize("list", None, Announced { labels, ..Announced::default() }).unwrap();
+        fleet.slaves.last().unwrap().regrant_for_test(grant);
+    }
+    let build = |text: &str| {
+        let policy = Arc::new(Policy::parse(text, policy::Side::Proxy).unwrap());
+        fleet.build_under(ToolConflict::Namespace, Some(&policy))
+    };
+    let text =
+        "allow: [{ who: { key: dev }, tools: t, slaves: { labels: { env: test } } }, { who: { key: ops } }]";
+    let (directory, listing) = build(text);
+    let pool = directory.tool("t").unwrap();
+    assert_eq!(usable(pool, pool, "dev").unwrap(), ["one"]);
+    assert_eq!(usable(pool, pool, "ops").unwrap(), ["one", "two"]);
+    assert_eq!(usable(pool, pool, "guest"), Err(Decision::Hidden(None)));
+    let view = |key: &str| listing.access.as_ref().unwrap().view(&listing, &requester(key));
+    assert_eq!(names(&view("dev")), ["t"]);
+    assert_eq!(names(&view("ops")), ["t", "u"]);
+    assert_eq!(names(&view("guest")), [""; 0]);
+    // A clearance of another policy is none, even if that says the same.
+    let (later, _) = build(text);
+    assert_eq!(usable(later.tool("t").unwrap(), pool, "ops").unwrap(), [""; 0]);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use policy::Clearance;
 use tokio::sync::oneshot;
 
 use crate::balance::Permit;
@@ -17,6 +18,8 @@ pub(in crate::dispatch) struct QueueKey {
     pub(in crate::dispatch) provider: Arc<str>,
     /// Number of the rule, 0 without one.
     pub(in crate::dispatch) rule: usize,
+    /// What the policy has cleared the calls for.
+    pub(in crate::dispatch) clearance: Option<Arc<Clearance>>,
 }
 
 /// Name of a legacy client's call, by which the client can cancel it.

@@ -71,7 +71,7 @@ fn subscribe(queue: &Arc<TestQueue>, slaves: &[Arc<Slave>]) {
 }
 
 fn pending(client: u64) -> Pending {
-    let key = QueueKey { tool: "t".into(), provider: "p".into(), rule: 0 };
+    let key = QueueKey { tool: "t".into(), provider: "p".into(), rule: 0, clearance: None };
     Pending { key, client: Client::Session(client), name: None }
 }
 

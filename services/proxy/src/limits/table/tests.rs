@@ -1,7 +1,9 @@
 //! Each limit counts the calls of its own client or tool, and keeps its count while its rate does not change.
 
-use front::Principal;
+use std::sync::Arc;
+
 use front::calls::HeaderMap;
+use front::{Credential, Principal};
 use runtime::keys::Key;
 
 use super::*;
@@ -14,7 +16,9 @@ fn routes(text: &str) -> Routes {
 fn admit(limits: &RateLimits, key: Option<&Key>, peer: &str) -> Result<(), Failure> {
     let headers = HeaderMap::new();
     let principal = key.map_or(Principal::ANYONE, Principal::of);
-    limits.admit(&CallContext { principal, key, headers: &headers, peer: Some(peer.parse().unwrap()) })
+    let credential = Credential { key: key.cloned().map(Arc::new), token: None };
+    let peer = Some(peer.parse().unwrap());
+    limits.admit(&CallContext { principal, credential: &credential, headers: &headers, peer })
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Requests to one server: their headers, redirects, and what its answers change. Must not know which messages are sent when.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,8 +11,9 @@ use hyper::{Method, Request, Response};
 use parking_lot::Mutex;
 use protocol::mcp::era::Version;
 use protocol::mcp::param_headers::header_text;
-use runtime::http_client::{ClientSettings, HttpClient, Proxies};
-use runtime::tls::TlsError;
+use runtime::http_client::{ClientSettings, HttpClient, Protocols};
+use runtime::outbound::Ways;
+use runtime::tls::{ClientFiles, TlsError};
 use url::Url;
 
 use super::config::{HttpServer, HttpTransport};
@@ -33,6 +35,15 @@ const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 /// Redirects within the origin that are followed, at most.
 const MAX_REDIRECTS: usize = 3;
 
+/// What all servers of a slave share.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamSettings {
+    /// Bytes of one message.
+    pub(crate) max_message: usize,
+    /// The forward proxies on the way.
+    pub(crate) ways: Ways,
+}
+
 /// A server, its session and its connections.
 pub(crate) struct Upstream {
     pub(super) backend: Arc<str>,
@@ -48,20 +59,23 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// Returns a server without a session. Blocks on the files of TLS. `limit` is in bytes of one message.
+    /// Returns a server without a session. Blocks on the files of TLS.
     ///
     /// # Errors
     /// The files of TLS cannot be used.
     pub(crate) fn new(
         backend: Arc<str>,
         server: HttpServer,
-        limit: usize,
+        settings: UpstreamSettings,
         inbox: Box<dyn Inbox>,
     ) -> Result<Self, TlsError> {
+        let UpstreamSettings { max_message: limit, ways } = settings;
+        let extra_roots = ways.extra_roots().map(Path::to_owned);
         let settings = ClientSettings {
-            tls: server.tls.load()?,
+            tls: Some(ClientFiles { extra_roots, ..server.tls.clone() }.load()?),
             roots: "\"tls\": {\"ca\": \"...\"} in the entry",
-            proxies: Proxies::from_env(),
+            protocols: Protocols::Both,
+            ways,
         };
         let headers = server.headers.iter().filter_map(|(name, value)| {
             let mut value = HeaderValue::from_str(value.expose()).ok()?;

@@ -75,6 +75,8 @@ impl<'a> EntryReader<'a> {
             cwd: self.cwd(),
             confinement: self.confinement(),
             concurrency: self.concurrency(),
+            identity: self.identity(),
+            sharing: self.sharing(),
             curation: self.curation(),
             remote: None,
             secrets: std::mem::take(&mut self.secrets),
@@ -87,6 +89,8 @@ impl<'a> EntryReader<'a> {
         Some(StdioServer {
             name: self.name.to_owned(),
             concurrency: self.concurrency(),
+            identity: self.identity(),
+            sharing: self.sharing(),
             curation: self.curation(),
             remote: Some(remote),
             secrets: std::mem::take(&mut self.secrets),
@@ -115,6 +119,18 @@ impl<'a> EntryReader<'a> {
             self.report("concurrency", "the number of calls that may run at once, from 1 up");
         }
         calls
+    }
+
+    /// Returns whether the server is told who the client of a call is.
+    fn identity(&mut self) -> bool {
+        match self.value.get("identity") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(value)) => *value,
+            Some(_) => {
+                self.report("identity", "true or false");
+                false
+            }
+        }
     }
 
     fn command(&mut self) -> String {

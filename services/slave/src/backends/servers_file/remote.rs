@@ -110,7 +110,7 @@ impl EntryReader<'_> {
                 None
             }
         };
-        let files = ClientFiles { roots, identity };
+        let files = ClientFiles { roots, identity, ..ClientFiles::default() };
         for error in files.check() {
             let member = match error.file {
                 File::Roots => "tls.ca",

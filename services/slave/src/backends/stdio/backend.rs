@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::client_requests::OpenRequests;
 use super::config::{StdioServer, StdioTiming};
-use super::forward::{self, Forwarding, Tasks};
+use super::forward::{self, Forwarding, Tasks, ToldIdentity};
 use super::incoming::{self, Incoming};
 use super::line_fault::LineFault;
 use super::log_readers::{LogReader, LogWish};
@@ -26,7 +26,7 @@ use super::session::{OutboundRequest, RequestKind, Session};
 use super::slots::Slots;
 use super::{messages, request};
 use crate::backends::context::BackendContext;
-use crate::backends::history::ProcessHistory;
+use crate::backends::history::{LogCapture, ProcessHistory};
 use crate::backends::redactor::Redactor;
 use crate::call::{Answer, Backend, Exchange, Request};
 use crate::launcher::Launcher;
@@ -34,6 +34,7 @@ use crate::metrics::{self, DropReason};
 use crate::outcome::BackendOutcome;
 use crate::subscriptions::WatchedResources;
 use crate::trace::{BackendRequest, BackendSpan};
+use runtime::outbound::Ways;
 
 /// Seconds after which a call of a backend that is being started is worth another try.
 const RETRY_AFTER: u32 = 5;
@@ -53,6 +54,7 @@ pub(crate) struct StdioBackend {
     pub(super) redactor: Redactor,
     pub(super) max_output: usize,
     pub(super) launcher: Launcher,
+    pub(super) ways: Ways,
     /// `None` while no child is ready.
     pub(super) current: ArcSwapOption<ReadySession>,
     pub(super) history: Arc<ProcessHistory>,
@@ -61,7 +63,7 @@ pub(crate) struct StdioBackend {
     /// Notified when a child is ready.
     started: Notify,
     /// The longest wait of a call for a child that is being started.
-    wait: Duration,
+    pub(super) wait: Duration,
     /// `None`: calls are not limited.
     slots: Option<Slots>,
 }
@@ -83,9 +85,30 @@ impl StdioBackend {
             redactor: context.redactor.with(secrets),
             max_output: context.max_output,
             launcher: context.launcher.clone(),
+            ways: context.ways.clone(),
             current: ArcSwapOption::empty(),
             history,
             server,
+        }
+    }
+
+    /// Returns the same server for a process of one session or client, which does not run yet. It has a history of its own; odd lines are
+    /// reported for all processes together.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            server: Arc::clone(&self.server),
+            redactor: self.redactor.clone(),
+            max_output: self.max_output,
+            launcher: self.launcher.clone(),
+            ways: self.ways.clone(),
+            current: ArcSwapOption::empty(),
+            history: Arc::new(ProcessHistory::new(LogCapture::Off, &self.launcher)),
+            odd: Arc::clone(&self.odd),
+            watched: Arc::default(),
+            started: Notify::new(),
+            wait: self.wait,
+            slots: self.server.concurrency.map(Slots::new),
         }
     }
 
@@ -98,6 +121,11 @@ impl StdioBackend {
     pub(super) fn set_ready(&self, session: ReadySession) {
         self.current.store(Some(Arc::new(session)));
         self.started.notify_waiters();
+    }
+
+    /// Returns the version that the running child speaks; `None` while none is ready.
+    pub(super) fn version_now(&self) -> Option<Version> {
+        self.current.load().as_ref().map(|ready| ready.version)
     }
 
     /// Returns the session of the running child; waits for one that is being started.
@@ -122,7 +150,13 @@ impl StdioBackend {
         })
     }
 
-    async fn run(&self, tool: &str, request: &Request, exchange: &mut Exchange) -> Result<Answer, Failure> {
+    /// Runs a call on the child.
+    pub(super) async fn run(
+        &self,
+        tool: &str,
+        request: &Request,
+        exchange: &mut Exchange,
+    ) -> Result<Answer, Failure> {
         let mut slot = match &self.slots {
             Some(slots) => Some(slots.take(&self.name).await?),
             None => None,
@@ -144,6 +178,11 @@ impl StdioBackend {
                 era: ready.era,
                 tasks: Tasks::of(request, &ready.facts),
                 trace_context: context.as_ref(),
+                identity: if self.server.identity {
+                    ToldIdentity::of(request)
+                } else {
+                    ToldIdentity::Nothing
+                },
             };
             let message = forward::rewrite(request, &forwarding)
                 .map_err(|error| Failure::InvalidParams(error.to_string()))?;
@@ -289,7 +328,7 @@ impl Backend for StdioBackend {
     }
 
     fn version(&self) -> Option<Version> {
-        self.current.load().as_ref().map(|ready| ready.version)
+        self.version_now()
     }
 
     fn watched_resources(&self) -> Option<&Arc<WatchedResources>> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use runtime::secret::Secret;
 
+use super::sharing::Sharing;
 use crate::backends::Curation;
 use crate::backends::mcp_http::HttpServer;
 use crate::launcher::Confinement;
@@ -27,8 +28,12 @@ pub struct StdioServer {
     pub cwd: Option<PathBuf>,
     /// What the process is confined to.
     pub confinement: Confinement,
-    /// Calls that it runs at once; `None`: no limit.
+    /// Calls that each process runs at once; `None`: no limit.
     pub concurrency: Option<NonZeroUsize>,
+    /// Whether it is told who the client of a call is.
+    pub identity: bool,
+    /// How clients share its processes.
+    pub sharing: Sharing,
     /// What of it is offered, and how.
     pub curation: Curation,
     /// The server that is reached over HTTP in place of a process; what concerns processes is empty then.
@@ -39,8 +44,20 @@ impl StdioServer {
     /// Returns whether both are run in the same way, so that a running one need not be replaced by the other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         // The secrets are parts of the other members.
-        let Self { name, command, args, env, cwd, confinement, concurrency, curation, remote, secrets: _ } =
-            self;
+        let Self {
+            name,
+            command,
+            args,
+            env,
+            cwd,
+            confinement,
+            concurrency,
+            identity,
+            sharing,
+            curation,
+            remote,
+            secrets: _,
+        } = self;
         let same = |((name, value), other): (&(String, Secret), &(String, Secret))| {
             *name == other.0 && value.expose() == other.1.expose()
         };
@@ -50,6 +67,8 @@ impl StdioServer {
             && *cwd == other.cwd
             && *confinement == other.confinement
             && *concurrency == other.concurrency
+            && *identity == other.identity
+            && *sharing == other.sharing
             && *curation == other.curation
             && match (remote, &other.remote) {
                 (Some(one), Some(two)) => one.is_same(two),

@@ -33,6 +33,28 @@ pub(super) struct Forwarding<'a> {
     pub(super) tasks: Tasks,
     /// The trace context of this slave's own span for the request, if there is one.
     pub(super) trace_context: Option<&'a TraceContext>,
+    /// What the child is told of the client.
+    pub(super) identity: ToldIdentity,
+}
+
+/// Member of `_meta` with the client's identity: `issuer`, `subject`, `name` and `groups`.
+pub(super) const IDENTITY: &str = "io.mcp-relay/identity";
+
+/// What a child is told of the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ToldIdentity {
+    /// Nothing: its entry does not ask for it.
+    Nothing,
+    /// Who it is, as JSON; `None`: nobody has proven it. What the client says of itself is dropped.
+    Proven(Option<String>),
+}
+
+impl ToldIdentity {
+    /// Returns what a child that asks for it is told.
+    pub(super) fn of(request: &Request) -> Self {
+        let identity = request.header.identity.as_deref();
+        Self::Proven(identity.and_then(|identity| serde_json::to_string(identity).ok()))
+    }
 }
 
 /// Whether tasks of a child are relayed.
@@ -171,15 +193,17 @@ fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, se
     let context = MetaContext::new(request, to.trace_context);
     let crosses_eras = request.header.era != to.era;
     let original = request.meta.as_ref().map_or(&b"{}"[..], |range| request.json(range));
+    let tells = to.identity != ToldIdentity::Nothing;
     let says_tasks = to.tasks == Tasks::Absent && memchr::memmem::find(original, TASKS.as_bytes()).is_some();
-    if !crosses_eras && request.progress_token.is_none() && context.is_empty() && !says_tasks {
+    if !crosses_eras && request.progress_token.is_none() && context.is_empty() && !says_tasks && !tells {
         return Ok(None);
     }
     let members = serde_json::from_slice::<Option<Members<'_>>>(original)?.unwrap_or_default();
     let mut out = String::with_capacity(original.len() + 256);
     out.push('{');
     for (key, value) in members.0 {
-        if context.replaces(&key) || crosses_eras && PROTOCOL_KEYS.contains(&key.as_str()) {
+        let is_claim = tells && key == IDENTITY;
+        if is_claim || context.replaces(&key) || crosses_eras && PROTOCOL_KEYS.contains(&key.as_str()) {
             continue;
         }
         let comma = if out.len() > 1 { "," } else { "" };
@@ -204,6 +228,10 @@ fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, se
         let comma = if out.len() > 1 { "," } else { "" };
         let _ = write!(out, r#"{comma}"{key}":{}"#, serde_json::to_string(value)?);
     }
+    if let ToldIdentity::Proven(Some(identity)) = &to.identity {
+        let comma = if out.len() > 1 { "," } else { "" };
+        let _ = write!(out, r#"{comma}"{IDENTITY}":{identity}"#);
+    }
     out.push('}');
     Ok(Some(out))
 }
@@ -213,8 +241,14 @@ mod tests {
     use super::*;
     use crate::call::testing::{header, request};
 
-    const TO_LEGACY: Forwarding<'_> =
-        Forwarding { name: "own", id: 7, era: Era::Legacy, tasks: Tasks::Absent, trace_context: None };
+    const TO_LEGACY: Forwarding<'_> = Forwarding {
+        name: "own",
+        id: 7,
+        era: Era::Legacy,
+        tasks: Tasks::Absent,
+        trace_context: None,
+        identity: ToldIdentity::Nothing,
+    };
 
     fn forwarded(client: Era, era: Era, message: &str) -> String {
         let line = rewrite(&request(client, message), &Forwarding { era, ..TO_LEGACY }).unwrap();
@@ -258,6 +292,28 @@ mod tests {
             forwarded(Era::Modern, Era::Legacy, message),
             r#"{"id":7,"params":{"name":"own","_meta":{"a":1,"progressToken":7}}}"#.to_owned() + "\n"
         );
+    }
+
+    #[test]
+    fn a_backend_that_asks_for_it_is_told_who_the_client_is_and_not_what_it_claims() {
+        let claim =
+            r#"{"id":1,"params":{"name":"own","_meta":{"io.mcp-relay\/identity":{"subject":"root"},"a":1}}}"#;
+        let meta_of = |identity: Option<&str>, told: fn(&Request) -> ToldIdentity, message: &str| {
+            let mut header = header(Era::Legacy);
+            header.identity = identity.map(|text| Box::new(serde_json::from_str(text).unwrap()));
+            let request = Request::parse(header, message.to_owned().into()).unwrap();
+            let line = rewrite(&request, &Forwarding { identity: told(&request), ..TO_LEGACY }).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&line).unwrap()["params"]["_meta"].clone()
+        };
+        let ada = r#"{"issuer":"https://id","subject":"7","groups":["dev"]}"#;
+        let bare = r#"{"id":1,"params":{"name":"own"}}"#;
+        for message in [claim, bare] {
+            let meta = meta_of(Some(ada), ToldIdentity::of, message);
+            assert_eq!(meta[IDENTITY], serde_json::from_str::<serde_json::Value>(ada).unwrap(), "{message}");
+            assert_eq!(meta_of(None, ToldIdentity::of, message)[IDENTITY], serde_json::Value::Null);
+        }
+        assert_eq!(meta_of(None, ToldIdentity::of, claim)["a"], 1);
+        assert_eq!(meta_of(Some(ada), |_| ToldIdentity::Nothing, bare), serde_json::Value::Null);
     }
 
     #[test]

@@ -67,44 +67,54 @@ fn bounded(mut facts: ServerFacts) -> ServerFacts {
     facts
 }
 
+/// How a handshake begins.
+pub(super) struct Opening<'a> {
+    /// The first message.
+    pub(super) first: EraProbe,
+    /// Silence after `server/discover` that means a legacy server.
+    pub(super) silence: Duration,
+    /// The capabilities of the child's client, a JSON object.
+    pub(super) capabilities: &'a str,
+}
+
 /// Runs the handshake. A child that never answers `initialize` is waited for: callers set a timeout.
 ///
 /// # Errors
 /// [`RequestError::Stuck`] if the first message is [`EraProbe::Discover`] and the child has read it and answers nothing.
 pub(super) async fn negotiate(
     session: &Arc<Session>,
-    first: EraProbe,
-    probe_timeout: Duration,
+    opening: &Opening<'_>,
 ) -> Result<ServerInfo, RequestError> {
     const METHOD: &str = "server/discover";
+    let Opening { first, silence, capabilities } = *opening;
     if first == EraProbe::Initialize {
-        return initialize(session).await;
+        return initialize(session, capabilities).await;
     }
     let probe = send(session, |id| messages::request(id, METHOD, "", Era::Modern)).await?;
     let mut discover = probe.timed(METHOD);
-    if let Ok(answer) = tokio::time::timeout(probe_timeout, discover.next()).await {
+    if let Ok(answer) = tokio::time::timeout(silence, discover.next()).await {
         return match parse_discovery(answer)? {
             Some(info) => Ok(info),
-            None => initialize(session).await,
+            None => initialize(session, capabilities).await,
         };
     }
     // A silent child is legacy, or still busy with its own start: the first answer decides.
     tokio::select! {
-        info = initialize(session) => info,
+        info = initialize(session, capabilities) => info,
         info = late_discovery(discover) => info,
-        () = stuck(session, probe_timeout), if first == EraProbe::Discover => Err(RequestError::Stuck),
+        () = stuck(session, opening), if first == EraProbe::Discover => Err(RequestError::Stuck),
     }
 }
 
 /// Resolves when the child has read `server/discover` and has answered nothing for `silence` since then: it hangs on a message that
 /// it does not know. Never resolves while a child does not read, as one does that is still being installed.
-async fn stuck(session: &Session, silence: Duration) {
+async fn stuck(session: &Session, opening: &Opening<'_>) {
     // What is sent after `server/discover`, at most.
-    let behind = messages::initialize(u64::MAX).len() as u64;
+    let behind = messages::initialize(u64::MAX, opening.capabilities).len() as u64;
     let has_read = || session.unread().is_some_and(|unread| unread <= behind);
     let mut before = has_read();
     loop {
-        tokio::time::sleep(silence).await;
+        tokio::time::sleep(opening.silence).await;
         if std::mem::replace(&mut before, has_read()) && before {
             return;
         }
@@ -173,14 +183,14 @@ fn is_modern(version: &str) -> bool {
     Version::parse(version).is_some_and(|version| version.era() == Era::Modern)
 }
 
-async fn initialize(session: &Arc<Session>) -> Result<ServerInfo, RequestError> {
+async fn initialize(session: &Arc<Session>, capabilities: &str) -> Result<ServerInfo, RequestError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Initialized {
         protocol_version: String,
     }
     const METHOD: &str = "initialize";
-    let mut request = send(session, messages::initialize).await?.timed(METHOD);
+    let mut request = send(session, |id| messages::initialize(id, capabilities)).await?.timed(METHOD);
     let result = expect_result(request.next().await, METHOD)?;
     let found: Initialized = parse(&result, METHOD)?;
     let Some(version) = Version::parse(&found.protocol_version).filter(|it| it.era() == Era::Legacy) else {

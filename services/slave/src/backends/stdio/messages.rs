@@ -37,13 +37,13 @@ pub(super) fn request(id: u64, method: &str, params: &str, era: Era) -> Bytes {
 }
 
 /// What the relay can carry of a legacy child's requests to clients. A client with less is found out at the request.
-const CARRIED: &str =
+pub(super) const CARRIED: &str =
     r#"{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{"context":{},"tools":{}}}"#;
 
-/// Returns `initialize` with the newest legacy version and the capabilities that the relay can carry.
-pub(super) fn initialize(id: u64) -> Bytes {
+/// Returns `initialize` with the newest legacy version and these capabilities, a JSON object.
+pub(super) fn initialize(id: u64, capabilities: &str) -> Bytes {
     let params = format!(
-        r#""protocolVersion":"{}","capabilities":{CARRIED},"clientInfo":{CLIENT_INFO}"#,
+        r#""protocolVersion":"{}","capabilities":{capabilities},"clientInfo":{CLIENT_INFO}"#,
         Version::NEWEST_LEGACY.as_str()
     );
     request(id, "initialize", &params, Era::Legacy)
@@ -96,7 +96,7 @@ mod tests {
             request(1, "tools/list", "", Era::Legacy),
             request(1, "tools/list", r#""cursor":"x""#, Era::Modern),
             request(1, "server/discover", "", Era::Modern),
-            initialize(1),
+            initialize(1, CARRIED),
             set_log_level(1, LogLevel::Debug),
             initialized(),
             cancelled(3),

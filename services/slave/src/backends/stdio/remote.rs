@@ -15,7 +15,7 @@ use super::incoming::Incoming;
 use super::process::ExitReason;
 use super::reader::OutputReader;
 use super::session::Session;
-use crate::backends::mcp_http::{self, HttpServer, Inbox, Upstream};
+use crate::backends::mcp_http::{self, HttpServer, Inbox, Upstream, UpstreamSettings};
 
 /// A session and the task that carries its messages. Dropping it ends all exchanges.
 pub(super) struct RemoteSession {
@@ -53,7 +53,8 @@ impl RemoteSession {
             .with_watched(Arc::clone(&backend.watched));
         let inbox = SessionInbox { session: Arc::clone(&session), reader: Mutex::new(reader) };
         let name = Arc::clone(&backend.name);
-        let upstream = Upstream::new(name, server.clone(), backend.max_output, Box::new(inbox));
+        let limits = UpstreamSettings { max_message: backend.max_output, ways: backend.ways.clone() };
+        let upstream = Upstream::new(name, server.clone(), limits, Box::new(inbox));
         let upstream = Arc::new(upstream.map_err(io::Error::other)?);
         let of_task = Arc::clone(&upstream);
         let carrier = tokio::spawn(async move { mcp_http::run(&of_task, messages).await });

@@ -12,11 +12,11 @@ use protocol::mcp::failure::Failure;
 use super::backend::{ReadySession, StdioBackend};
 use super::config::StdioTiming;
 use super::era_probe::{EraMemory, EraProbe};
-use super::handshake::{self, ServerInfo};
+use super::handshake::{self, Opening, ServerInfo};
 use super::request::RequestError;
 use super::running::Running;
 use super::session::Session;
-use super::{health_check, lists, resource_updates};
+use super::{health_check, lists, messages, resource_updates};
 use crate::backends::registration::{BackendReport, BackendState, Registration};
 use crate::backends::shutdown::ShutdownGuard;
 use crate::metrics::{self, Exit};
@@ -187,7 +187,9 @@ impl Supervisor {
         session: &Arc<Session>,
         era_probe: EraProbe,
     ) -> Result<Started, RequestError> {
-        let info = handshake::negotiate(session, era_probe, self.timing.probe).await?;
+        let opening =
+            Opening { first: era_probe, silence: self.timing.probe, capabilities: messages::CARRIED };
+        let info = handshake::negotiate(session, &opening).await?;
         let ServerInfo { era, version, facts } = info;
         let lists = lists::all(session, era, &facts).await?;
         let report = BackendReport { lists, facts };

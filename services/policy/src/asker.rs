@@ -1,0 +1,67 @@
+//! What the rules say of one client, worked out once and kept. Must not know what is asked for.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+
+use crate::requester::Requester;
+use crate::rule_set::RuleSet;
+
+/// Clients that are kept; when there are more, all are worked out anew.
+const MAX_KEPT: usize = 4096;
+
+/// A client as rules see it. Clients that no rule tells apart are equal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Asker {
+    /// Rules that are about the client.
+    pub(crate) who: RuleSet,
+    /// Rules whose scopes the client has.
+    pub(crate) scoped: RuleSet,
+}
+
+/// A client with one request: what calls that wait are told apart by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Clearance {
+    /// Number of the policy, which no other policy of this process has.
+    pub generation: u64,
+    /// The client.
+    pub asker: Arc<Asker>,
+    /// The client's rules whose conditions on arguments hold; `None`: no rule asked for the arguments.
+    pub arguments: Option<RuleSet>,
+}
+
+/// The clients that asked lately.
+#[derive(Debug, Default)]
+pub(crate) struct Askers {
+    hasher: RandomState,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    count: usize,
+    by_hash: std::collections::HashMap<u64, Vec<(Requester<'static>, Arc<Asker>)>>,
+}
+
+impl Askers {
+    /// Returns what is kept of a client, else what `make` returns.
+    pub(crate) fn get(&self, client: &Requester<'_>, make: impl FnOnce() -> Asker) -> Arc<Asker> {
+        let mut hasher = self.hasher.build_hasher();
+        client.hash(&mut hasher);
+        let hash = hasher.finish();
+        let mut kept = self.kept.lock();
+        let same = kept.by_hash.get(&hash).and_then(|all| all.iter().find(|(known, _)| known == client));
+        if let Some((_, asker)) = same {
+            return Arc::clone(asker);
+        }
+        if kept.count >= MAX_KEPT {
+            *kept = Kept::default();
+        }
+        let asker = Arc::new(make());
+        kept.count += 1;
+        kept.by_hash.entry(hash).or_default().push((client.clone().into_owned(), Arc::clone(&asker)));
+        asker
+    }
+}

@@ -1,0 +1,216 @@
+//! The policy in its compiled form, and the decision: one AND of bit sets for each request. Must not know files.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::annotations::Annotations;
+use crate::asker::{Asker, Askers, Clearance};
+use crate::decision::Decision;
+use crate::place::Place;
+use crate::requester::Requester;
+use crate::roles::{Role, Roles};
+use crate::rule::{Effect, Rule};
+use crate::rule_set::RuleSet;
+use crate::subject::{Subject, SubjectKind};
+use crate::tests_section::PolicyTest;
+
+/// What holds where no rule allows or denies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fallback {
+    Allow,
+    #[default]
+    Deny,
+}
+
+/// The contents of a policy file.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    pub(crate) fallback: Fallback,
+    /// Denying rules first.
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) operators: Option<Roles>,
+    pub(crate) tests: Vec<PolicyTest>,
+}
+
+/// A policy.
+#[derive(Debug)]
+pub struct Policy {
+    contents: Contents,
+    generation: u64,
+    allow: RuleSet,
+    /// Denying rules without and with conditions on arguments.
+    deny: RuleSet,
+    deny_arguments: RuleSet,
+    /// All rules with conditions on arguments.
+    arguments: RuleSet,
+    askers: Askers,
+}
+
+/// A rule of the file, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleRef {
+    /// Its name.
+    pub name: String,
+    /// Its line.
+    pub line: u64,
+}
+
+/// Numbers of policies.
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
+
+impl Policy {
+    pub(crate) fn new(contents: Contents) -> Self {
+        let set = |has: &dyn Fn(&Rule) -> bool| {
+            RuleSet::of(contents.rules.len(), |number| contents.rules.get(number).is_some_and(has))
+        };
+        Self {
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
+            allow: set(&Rule::allows),
+            deny: set(&|rule| !rule.allows() && rule.arguments.is_empty()),
+            deny_arguments: set(&|rule| !rule.allows() && !rule.arguments.is_empty()),
+            arguments: set(&|rule| !rule.arguments.is_empty()),
+            askers: Askers::default(),
+            contents,
+        }
+    }
+
+    /// Returns the policy that allows nothing to anybody.
+    pub fn nothing() -> Self {
+        Self::new(Contents { operators: Some(Roles::default()), ..Contents::default() })
+    }
+
+    /// Returns the number of the policy, which no other policy of this process has.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Returns the number of rules.
+    pub fn rules(&self) -> usize {
+        self.contents.rules.len()
+    }
+
+    /// Returns a rule by its number.
+    pub fn rule(&self, number: usize) -> Option<RuleRef> {
+        let rule = self.contents.rules.get(number)?;
+        Some(RuleRef { name: rule.name.clone(), line: rule.line })
+    }
+
+    /// Returns the scopes that a rule requires.
+    pub fn scopes_of(&self, number: usize) -> &[String] {
+        match self.contents.rules.get(number).map(|rule| &rule.effect) {
+            Some(Effect::Allow { scopes }) => scopes,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn all_rules(&self) -> &[Rule] {
+        &self.contents.rules
+    }
+
+    pub(crate) fn tests(&self) -> &[PolicyTest] {
+        &self.contents.tests
+    }
+
+    /// Returns whether an operator has a role; without a section for operators everybody has who is let in.
+    pub fn allows_operator(&self, role: Role, operator: &Requester<'_>) -> bool {
+        self.contents.operators.as_ref().is_none_or(|roles| roles.allow(role, operator))
+    }
+
+    /// Returns a client as the rules see it.
+    pub fn asker(&self, client: &Requester<'_>) -> Arc<Asker> {
+        let rules = &self.contents.rules;
+        let set = |has: &dyn Fn(&Rule) -> bool| {
+            RuleSet::of(rules.len(), |number| rules.get(number).is_some_and(has))
+        };
+        self.askers.get(client, || Asker {
+            who: set(&|rule| rule.is_about_client(client)),
+            scoped: set(&|rule| rule.is_in_scope(client)),
+        })
+    }
+
+    /// Returns the rules that are about a subject at a slave; `annotations` are those of a tool there.
+    pub fn target(
+        &self,
+        subject: &Subject<'_>,
+        place: Place<'_>,
+        annotations: Option<Annotations>,
+    ) -> RuleSet {
+        let rules = &self.contents.rules;
+        RuleSet::of(rules.len(), |number| {
+            rules.get(number).is_some_and(|rule| rule.is_about(subject, annotations) && rule.is_at(place))
+        })
+    }
+
+    /// Returns the rules by which a client may use a slave at all, for requests that name nothing which rules name: tasks and replies.
+    pub fn target_of_place(&self, place: Place<'_>) -> RuleSet {
+        let rules = &self.contents.rules;
+        RuleSet::of(rules.len(), |number| rules.get(number).is_some_and(|rule| rule.is_about_all_of(place)))
+    }
+
+    /// Returns whether a rule of the client asks for the arguments of such a request.
+    pub fn needs_arguments(&self, asker: &Asker, target: &RuleSet) -> bool {
+        RuleSet::meet(&asker.who, target, &self.arguments)
+    }
+
+    /// Returns the client's rules whose conditions on arguments hold for its message.
+    pub fn arguments(&self, asker: &Asker, message: &[u8]) -> RuleSet {
+        let rules = &self.contents.rules;
+        RuleSet::of(rules.len(), |number| {
+            let asks = asker.who.has(number) && self.arguments.has(number);
+            asks && rules.get(number).is_some_and(|rule| rule.arguments_hold(message))
+        })
+    }
+
+    /// Returns what waiting calls of a client are told apart by.
+    pub fn clearance(&self, asker: Arc<Asker>, arguments: Option<RuleSet>) -> Clearance {
+        Clearance { generation: self.generation, asker, arguments }
+    }
+
+    /// Decides on a request for a subject of this kind. Without `arguments` whether any arguments would do.
+    pub fn decide(
+        &self,
+        kind: Option<SubjectKind>,
+        asker: &Asker,
+        target: &RuleSet,
+        arguments: Option<&RuleSet>,
+    ) -> Decision {
+        let Asker { who, scoped } = asker;
+        if RuleSet::meet(who, target, &self.deny) {
+            return Decision::Hidden(RuleSet::common([who, target, &self.deny]).next());
+        }
+        let mut allowing = RuleSet::common([who, target, &self.allow]).peekable();
+        // An extension's method is allowed by its name only.
+        let is_open = self.contents.fallback == Fallback::Allow && kind != Some(SubjectKind::Method);
+        if allowing.peek().is_none() && !is_open {
+            return Decision::Hidden(None);
+        }
+        let denied = |rule: &usize| arguments.is_some_and(|hold| hold.has(*rule));
+        if let Some(rule) = RuleSet::common([who, target, &self.deny_arguments]).find(denied) {
+            return Decision::Forbidden(rule);
+        }
+        let decide = |rule: usize| {
+            let has_arguments = !self.arguments.has(rule) || arguments.is_none_or(|hold| hold.has(rule));
+            match (has_arguments, scoped.has(rule)) {
+                (true, true) => Decision::Allowed,
+                (true, false) => Decision::Challenge(rule),
+                (false, _) => Decision::Forbidden(rule),
+            }
+        };
+        allowing.map(decide).reduce(Decision::or).unwrap_or(Decision::Allowed)
+    }
+
+    /// Returns whether a client might use an entry of this name at some slave: what is said of entries that are not there at present.
+    pub fn may_know(&self, asker: &Asker, subject: &Subject<'_>) -> bool {
+        let rules = &self.contents.rules;
+        let target = RuleSet::of(rules.len(), |number| {
+            rules.get(number).is_some_and(|rule| {
+                let is_certain = rule.places.is_empty() && rule.annotations.is_none();
+                (rule.allows() || is_certain) && rule.is_about(subject, None)
+            })
+        });
+        self.decide(Some(subject.kind), asker, &target, None).is_shown()
+    }
+}
+
+#[cfg(test)]
+mod tests;

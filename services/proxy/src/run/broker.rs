@@ -1,0 +1,95 @@
+//! The OAuth broker on the clients' port. Must not know how it works.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, Request, Response};
+use broker::{Access, Broker, BrokerRequest, MAX_BODY};
+use bytes::Bytes;
+use front::{AccessToken, Answering, Authority, Issued, TokenEnd};
+use protocol::link::identity::Identity;
+use runtime::follow::ReloadSignal;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::config::ProxyConfig;
+
+/// Creates the broker, where it is switched on.
+pub(super) fn start(config: &ProxyConfig) -> Option<Arc<Broker>> {
+    let read = config.broker.as_ref()?;
+    let users = read.user_store();
+    tracing::info!(
+        issuer = read.settings.url.issuer(),
+        users = users.len(),
+        "OAuth broker on the clients' port"
+    );
+    Some(Arc::new(Broker::new(read.settings.clone(), &config.common.session.keys, users)))
+}
+
+/// Follows the broker's files.
+pub(super) fn follow(broker: Arc<Broker>, reload: ReloadSignal) -> AbortOnDropHandle<()> {
+    super::spawn(async move { broker.follow(reload).await })
+}
+
+/// Returns the broker as the clients' port knows it.
+pub(super) fn authority(broker: &Arc<Broker>) -> Arc<dyn Authority> {
+    Arc::new(BrokerAuthority(Arc::clone(broker)))
+}
+
+#[derive(Debug)]
+struct BrokerAuthority(Arc<Broker>);
+
+impl Authority for BrokerAuthority {
+    fn takes(&self, path: &str) -> bool {
+        self.0.takes(path)
+    }
+
+    fn max_body(&self) -> usize {
+        MAX_BODY
+    }
+
+    fn answer(self: Arc<Self>, request: Request<Bytes>, peer: Option<IpAddr>) -> Answering<Response<Bytes>> {
+        Box::pin(async move { self.0.answer(BrokerRequest::new(request, peer)).await })
+    }
+
+    fn is_token(&self, text: &[u8]) -> bool {
+        Broker::is_token(text)
+    }
+
+    fn verify(self: Arc<Self>, token: &[u8]) -> Option<Issued> {
+        let access = self.0.verify(token)?;
+        let identity = Identity {
+            issuer: Some(self.issuer().to_owned()),
+            subject: access.subject.name.clone(),
+            name: None,
+            groups: access.subject.groups.clone(),
+        };
+        let token = AccessToken { identity, scopes: access.scopes.clone(), expires: access.expires };
+        Some(Issued { token, end: Box::new(End { broker: Arc::clone(&self.0), access }) })
+    }
+
+    fn issuer(&self) -> &str {
+        self.0.settings().url.issuer()
+    }
+
+    fn scopes(&self) -> &[String] {
+        &self.0.settings().scopes
+    }
+
+    fn challenge(&self, error: Option<&str>, scopes: &[String]) -> HeaderValue {
+        HeaderValue::try_from(self.0.challenge(error, scopes)).unwrap_or(HeaderValue::from_static("Bearer"))
+    }
+}
+
+/// The end of a token of the broker.
+#[derive(Debug)]
+struct End {
+    broker: Arc<Broker>,
+    access: Access,
+}
+
+impl TokenEnd for End {
+    fn wait(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.broker.ended(&self.access))
+    }
+}

@@ -1,0 +1,197 @@
+//! The answer of a forward proxy to `CONNECT`: its head, read within bounds. Must not know how the connection was opened.
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::fault::WayFaultKind;
+use crate::io_fault::describe;
+
+/// Bytes of an answer's head that are read at most.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// Headers of an answer at most.
+const MAX_HEADERS: usize = 100;
+
+/// Names of authentication schemes that are shown at most, in characters.
+const MAX_SCHEMES: usize = 100;
+
+/// Whether the request had credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credentials {
+    Sent,
+    None,
+}
+
+/// Reads the answer. `Ok`: the tunnel is open, and nothing of it was read.
+pub(super) async fn read_answer<S>(stream: &mut S, credentials: Credentials) -> Result<(), WayFaultKind>
+where
+    S: AsyncRead + Unpin,
+{
+    let mut head = BytesMut::new();
+    let mut read = 0;
+    loop {
+        match stream.read_buf(&mut head).await {
+            Ok(0) if head.is_empty() => return Err(WayFaultKind::Closed),
+            Ok(0) => return Err(WayFaultKind::NotHttp { tls: false }),
+            Ok(count) => read += count,
+            Err(error) => return Err(WayFaultKind::Broken(describe(&error))),
+        }
+        while let Some((length, verdict)) = parse(&head, credentials)? {
+            head.advance(length);
+            match verdict {
+                Verdict::Interim => {}
+                // The server behind the proxy speaks second: what stands behind the head is not of the tunnel.
+                Verdict::Open if !head.is_empty() => return Err(WayFaultKind::NotHttp { tls: false }),
+                Verdict::Open => return Ok(()),
+                Verdict::Refused(kind) => return Err(kind),
+            }
+        }
+        if read > MAX_HEAD {
+            return Err(WayFaultKind::TooLong(MAX_HEAD));
+        }
+    }
+}
+
+enum Verdict {
+    /// A response of 1xx, which another one follows.
+    Interim,
+    Open,
+    Refused(WayFaultKind),
+}
+
+/// Parses a head. `None`: it is not whole. Returns its length, too.
+fn parse(bytes: &[u8], credentials: Credentials) -> Result<Option<(usize, Verdict)>, WayFaultKind> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let length = match response.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(WayFaultKind::TooLong(MAX_HEAD)),
+        // Records of TLS begin with their type, 21 for an alert and 22 for a handshake, and the version 3 (RFC 8446, 5.1).
+        Err(_) => {
+            return Err(WayFaultKind::NotHttp { tls: matches!(bytes, [21 | 22, 3, ..]) });
+        }
+    };
+    let verdict = match response.code.unwrap_or_default() {
+        100..=199 => Verdict::Interim,
+        200..=299 => Verdict::Open,
+        407 => Verdict::Refused(refused(response.headers, credentials)),
+        status if is_unresolved(response.headers) => Verdict::Refused(WayFaultKind::ServerUnresolved(status)),
+        status => Verdict::Refused(WayFaultKind::Status(status)),
+    };
+    Ok(Some((length, verdict)))
+}
+
+fn values<'a>(headers: &'a [httparse::Header<'_>], name: &'a str) -> impl Iterator<Item = &'a str> {
+    let named = headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+    named.filter_map(|header| std::str::from_utf8(header.value).ok())
+}
+
+/// Returns why a proxy asks for credentials.
+fn refused(headers: &[httparse::Header<'_>], credentials: Credentials) -> WayFaultKind {
+    let schemes = || values(headers, "proxy-authenticate").filter_map(|value| value.split([' ', ',']).next());
+    let speaks_basic = values(headers, "proxy-authenticate")
+        .flat_map(|value| value.split([' ', ',']))
+        .any(|word| word.eq_ignore_ascii_case("basic"));
+    if !speaks_basic && schemes().next().is_some() {
+        let names = schemes().collect::<Vec<_>>().join(", ");
+        return WayFaultKind::Schemes(names.chars().take(MAX_SCHEMES).collect());
+    }
+    match credentials {
+        Credentials::Sent => WayFaultKind::Credentials,
+        Credentials::None => WayFaultKind::Anonymous,
+    }
+}
+
+/// Returns whether the proxy says that the server's name has no address: Squid does in a header of its own, others by RFC 9209.
+fn is_unresolved(headers: &[httparse::Header<'_>]) -> bool {
+    values(headers, "x-squid-error").any(|value| value.starts_with("ERR_DNS_FAIL"))
+        || values(headers, "proxy-status").any(|value| value.contains("error=dns_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    async fn answered(bytes: &[u8], piece: usize, credentials: Credentials) -> Result<(), WayFaultKind> {
+        let (mut client, mut proxy) = tokio::io::duplex(64 * 1024);
+        let bytes = bytes.to_vec();
+        let writing = tokio::spawn(async move {
+            for piece in bytes.chunks(piece) {
+                if proxy.write_all(piece).await.is_err() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        let answer = read_answer(&mut client, credentials).await;
+        drop(client);
+        writing.await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn every_answer_is_told_apart_in_any_pieces() {
+        let basic = "Proxy-Authenticate: Basic realm=\"x\"\r\n";
+        let status = |status: &str, headers: &str| format!("HTTP/1.1 {status}\r\n{headers}\r\n").into_bytes();
+        let (sent, none) = (Credentials::Sent, Credentials::None);
+        let not_http = Err(WayFaultKind::NotHttp { tls: false });
+        for (bytes, credentials, expected) in [
+            (status("200 Connection established", ""), none, Ok(())),
+            (status("200", ""), none, Ok(())),
+            (b"HTTP/1.0 200 OK\r\n\r\n".to_vec(), none, Ok(())),
+            (b"HTTP/1.0 200 OK\n\n".to_vec(), none, Ok(())),
+            (status("204 No Content", "Transfer-Encoding: chunked\r\nContent-Length: 7\r\n"), none, Ok(())),
+            ([status("100 Continue", ""), status("200 OK", "")].concat(), none, Ok(())),
+            ([status("200 OK", ""), b"x".to_vec()].concat(), none, not_http.clone()),
+            (status("407 Auth", basic), none, Err(WayFaultKind::Anonymous)),
+            (status("407 Auth", ""), none, Err(WayFaultKind::Anonymous)),
+            (status("407 Auth", basic), sent, Err(WayFaultKind::Credentials)),
+            (
+                status("407 Auth", "Proxy-Authenticate: Negotiate\r\nProxy-Authenticate: bASIC x\r\n"),
+                sent,
+                Err(WayFaultKind::Credentials),
+            ),
+            (
+                status("407 Auth", "Proxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\n"),
+                sent,
+                Err(WayFaultKind::Schemes("Negotiate, NTLM".into())),
+            ),
+            (status("403 Forbidden", "Content-Length: 2\r\n"), sent, Err(WayFaultKind::Status(403))),
+            (
+                status("503 Service Unavailable", "X-Squid-Error: ERR_DNS_FAIL 0\r\n"),
+                none,
+                Err(WayFaultKind::ServerUnresolved(503)),
+            ),
+            (
+                status("502 Bad", "Proxy-Status: p; error=dns_error\r\n"),
+                none,
+                Err(WayFaultKind::ServerUnresolved(502)),
+            ),
+            (status("502 Bad", ""), none, Err(WayFaultKind::Status(502))),
+            (status("302 Found", "Location: http://portal\r\n"), none, Err(WayFaultKind::Status(302))),
+            (Vec::new(), none, Err(WayFaultKind::Closed)),
+            (b"HTTP/1.1 200 Conn".to_vec(), none, not_http.clone()),
+            (b"SSH-2.0-server\r\n".to_vec(), none, not_http.clone()),
+            (b"\x15\x03\x03\x00\x02\x02\x46".to_vec(), none, Err(WayFaultKind::NotHttp { tls: true })),
+            (
+                format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(40_000)).into_bytes(),
+                none,
+                Err(WayFaultKind::TooLong(MAX_HEAD)),
+            ),
+            (status("200 OK", &"x: y\r\n".repeat(101)), none, Err(WayFaultKind::TooLong(MAX_HEAD))),
+            (status("100 Continue", "").repeat(1000), none, Err(WayFaultKind::TooLong(MAX_HEAD))),
+        ] {
+            for piece in [7, 100_000] {
+                let found = answered(&bytes, piece, credentials).await;
+                // In pieces, what follows a whole head is not looked at: it is the tunnel's.
+                if expected == not_http && bytes.ends_with(b"\r\n\r\nx") && piece == 7 {
+                    continue;
+                }
+                assert_eq!(found, expected, "{}", String::from_utf8_lossy(&bytes[..bytes.len().min(80)]));
+            }
+        }
+    }
+}

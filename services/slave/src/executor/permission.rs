@@ -1,0 +1,127 @@
+//! The slave's own policy (`SLAVE_POLICY`): what a proxy may have it do for whom, so that a proxy that was taken over cannot have it do
+//! everything. Must not know backends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use policy::{Annotations, Decision, Place, Policy, PolicyStore, Requester, RuleSet, Subject, SubjectKind};
+use protocol::link::header::CallHeader;
+use protocol::mcp::catalog::Catalog;
+use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
+use runtime::audit::{self, AuditLine};
+
+use crate::call::Request;
+use crate::metrics;
+
+/// The policy of the slave, if it has one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CallPolicy(Option<PolicyStore>);
+
+/// Returns the client of a call as rules see it, by what the proxy says of it.
+fn requester(header: &CallHeader) -> Requester<'static> {
+    header.identity.as_deref().map(Requester::of).unwrap_or_default().into_owned()
+}
+
+impl CallPolicy {
+    pub(super) fn new(store: Option<PolicyStore>) -> Self {
+        Self(store)
+    }
+
+    /// Checks a call of an entry, whose name at its backend is `own_name`.
+    ///
+    /// # Errors
+    /// The policy does not allow it; what it hides is unknown.
+    pub(super) fn check(
+        &self,
+        request: &Request,
+        own_name: Option<&str>,
+        catalog: impl FnOnce() -> Arc<Catalog>,
+    ) -> Result<(), Failure> {
+        let Some(policy) = self.0.as_ref().map(PolicyStore::current) else { return Ok(()) };
+        let client = requester(&request.header);
+        let kind = SubjectKind::of(request.kind);
+        let name = if request.kind.is_some() { request.name.as_str() } else { &request.header.method };
+        let target = target(&policy, kind, [name, own_name.unwrap_or(name)], catalog);
+        let asker = policy.asker(&client);
+        let asks = policy.needs_arguments(&asker, &target);
+        let arguments = asks.then(|| policy.arguments(&asker, &request.message));
+        match policy.decide(kind, &asker, &target, arguments.as_ref()) {
+            Decision::Allowed => Ok(()),
+            decision => {
+                record(&policy, decision, kind, name, &client);
+                Err(failure(decision, request.kind, name))
+            }
+        }
+    }
+
+    /// Returns whether the client of a call may read a resource.
+    pub(super) fn may_read(&self, header: &CallHeader, uri: &str) -> bool {
+        self.0.as_ref().map(PolicyStore::current).is_none_or(|policy| {
+            let kind = Some(SubjectKind::Resource);
+            let target = policy.target(&Subject::resource([uri]), place(&BTreeMap::new()), None);
+            policy.decide(kind, &policy.asker(&requester(header)), &target, None) == Decision::Allowed
+        })
+    }
+}
+
+/// Rules of a slave name no slaves.
+fn place(labels: &BTreeMap<String, String>) -> Place<'_> {
+    Place { code: "", labels }
+}
+
+fn target(
+    policy: &Policy,
+    kind: Option<SubjectKind>,
+    names: [&str; 2],
+    catalog: impl FnOnce() -> Arc<Catalog>,
+) -> RuleSet {
+    let labels = BTreeMap::new();
+    let Some(kind) = kind else { return policy.target_of_place(place(&labels)) };
+    let annotations = (kind == SubjectKind::Tool).then(|| {
+        let catalog = catalog();
+        let entry = catalog.tools.iter().find(|entry| entry.name == names[0]);
+        entry.map(|entry| Annotations::of(&entry.definition)).unwrap_or_default()
+    });
+    policy.target(&Subject::named(kind, names[0], names[1]), place(&labels), annotations)
+}
+
+fn failure(decision: Decision, kind: Option<Kind>, name: &str) -> Failure {
+    let name = name.to_owned();
+    match (decision, kind) {
+        (Decision::Forbidden(_), _) => {
+            Failure::Forbidden("the slave's policy does not allow these arguments".into())
+        }
+        (_, None) => Failure::MethodNotFound(name),
+        (_, Some(Kind::Tool)) => Failure::UnknownTool(name),
+        (_, Some(Kind::Prompt)) => Failure::UnknownPrompt(name),
+        (_, Some(Kind::Resource | Kind::Template)) => Failure::UnknownResource(name),
+        (_, Some(Kind::Task)) => Failure::UnknownTask(name),
+    }
+}
+
+/// Counts a refusal, and writes it to log and audit stream with the rule that decided.
+fn record(
+    policy: &Policy,
+    decision: Decision,
+    kind: Option<SubjectKind>,
+    name: &str,
+    client: &Requester<'_>,
+) {
+    let kind = kind.map_or("task", SubjectKind::as_str);
+    metrics::record_denial(decision.as_str(), kind);
+    let rule = decision.rule().and_then(|rule| policy.rule(rule)).map(|rule| rule.name);
+    let why = rule.as_deref().unwrap_or("no rule allows it");
+    tracing::info!(kind, name, decision = decision.as_str(), rule = why, "Call denied by SLAVE_POLICY");
+    if audit::is_on() {
+        let line = AuditLine::new("request_denied")
+            .with("decision", decision.as_str())
+            .with("rule", why)
+            .with("kind", kind)
+            .with("name", name)
+            .with("client_key", client.key.as_deref())
+            .with("issuer", client.issuer.as_deref())
+            .with("subject", client.subject.as_deref());
+        audit::write_line(line);
+    }
+}

@@ -1,0 +1,72 @@
+//! Roles of operators, and the commands for policy files.
+
+use std::time::Duration;
+
+use harness::http::{Exchange, request};
+use harness::process::Process;
+use harness::relay::Setup;
+use hyper::Method;
+
+use super::Files;
+
+async fn code(process: &mut Process) -> i32 {
+    process.exit(Duration::from_secs(60)).await.code().unwrap()
+}
+
+#[tokio::test]
+async fn operators_read_what_their_role_is_for() {
+    let files = Files::new(
+        "operators: { metrics: { key: ci }, api: { key: ops }, ui: { key: [dev] } }\nallow: [{ who: anyone }]\n",
+    );
+    let proxy = files.proxy().start_proxy().await;
+    let status = async |key: &str, path: &str| {
+        let headers = vec![("authorization".to_owned(), format!("Bearer key-of-{key}"))];
+        let mut exchange =
+            Exchange::start(proxy.http, request(Method::GET, path, &headers, Vec::new())).await;
+        exchange.head().await;
+        exchange.status.as_u16()
+    };
+    for (key, metrics, page, slaves) in
+        [("ci", 200, 403, 403), ("ops", 403, 200, 200), ("dev", 403, 200, 200), ("guest", 403, 403, 403)]
+    {
+        let found = (
+            status(key, "/metrics").await,
+            status(key, "/api/v1/status").await,
+            status(key, "/api/v1/slaves").await,
+        );
+        assert_eq!(found, (metrics, page, slaves), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_or_missing_policy_keeps_a_proxy_from_starting() {
+    let files = Files::new("allow: [{ who: everyone }]\n");
+    let mut bad = files.proxy().spawn();
+    assert_eq!(code(&mut bad).await, 64);
+    std::fs::remove_file(files.path("policy.yaml")).unwrap();
+    let mut missing = files.proxy().spawn();
+    assert_eq!(code(&mut missing).await, 64);
+}
+
+#[tokio::test]
+async fn the_tests_of_a_file_are_run_and_decisions_explained() {
+    let policy = "\
+allow: [{ name: devs, who: { group: devs }, tools: 'git_*' }]
+tests:
+  - { who: { key: a, groups: [devs] }, tool: git_ls, expect: allow }
+  - { who: nobody, tool: git_ls, expect: deny }
+";
+    let files = Files::new(policy);
+    let run = async |args: &'static [&'static str]| {
+        let path = files.path("policy.yaml").to_str().unwrap().to_owned();
+        code(&mut Setup::bare("policy").args(args).env("POLICY", path).spawn()).await
+    };
+    assert_eq!(run(&["policy", "check"]).await, 0);
+    assert_eq!(run(&["policy", "test"]).await, 0);
+    assert_eq!(run(&["policy", "explain", "--group", "devs", "--tool", "git_push"]).await, 0);
+    assert_eq!(run(&["policy", "explain", "--group", "devs"]).await, 64);
+    files.write(&policy.replace("expect: deny", "expect: allow"));
+    assert_eq!(run(&["policy", "test"]).await, 1);
+    files.write("allow: 7\n");
+    assert_eq!(run(&["policy", "check"]).await, 64);
+}
