@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
+use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    RsaPublicKeyComponents,
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -73,8 +74,11 @@ impl SigningKey {
     pub fn jwk(&self, id: &str) -> Value {
         match self {
             Self::Rsa(key) => {
-                let parts = PublicKeyComponents::<Vec<u8>>::from(key.public_key());
-                json!({ "kty": "RSA", "use": "sig", "kid": id, "n": encode(parts.n), "e": encode(parts.e) })
+                // RFC 8017, A.1.1: a sequence of modulus (257 bytes with its sign) and exponent (65537).
+                let der = key.public_key().as_ref();
+                assert_eq!((&der[4..9], &der[265..]), (&[2, 0x82, 1, 1, 0][..], &[2, 3, 1, 0, 1][..]));
+                let (n, e) = (encode(&der[9..265]), encode([1, 0, 1]));
+                json!({ "kty": "RSA", "use": "sig", "kid": id, "n": n, "e": e })
             }
             Self::Ec(key) => {
                 let point = key.public_key().as_ref();

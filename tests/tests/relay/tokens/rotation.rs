@@ -79,11 +79,14 @@ async fn a_stream_ends_with_its_token_and_a_session_goes_on_with_the_next_one() 
     let mut stream = listen(&client, proxy.http, &short).await;
     ends(&mut stream).await;
     assert_eq!(show(proxy.http, &short).await.0, 401);
-    let mut client = Client { session: client.session, ..Client::uninitialized(proxy.http) };
-    let fresh = client.clone().with_header("authorization", &format!("Bearer {}", token("ada", 300)));
-    assert_eq!(fresh.call("none", json!({})).await.kind(), "no_slave", "the session goes on");
-    client = client.with_header("authorization", &format!("Bearer {}", token("bob", 300)));
-    assert_eq!(client.call("none", json!({})).await.status, 404, "another's session");
+    let with = |subject: &str| {
+        let bearer = format!("Bearer {}", token(subject, 300));
+        let mut next = Client::uninitialized(proxy.http).with_header("authorization", &bearer);
+        next.session.clone_from(&client.session);
+        next
+    };
+    assert_eq!(with("ada").call("none", json!({})).await.kind(), "no_slave", "the session goes on");
+    assert_eq!(with("bob").call("none", json!({})).await.status, 404, "another's session");
 }
 
 #[tokio::test]
