@@ -77,6 +77,7 @@ fn parse(bytes: &[u8], credentials: Credentials) -> Result<Option<(usize, Verdic
         200..=299 => Verdict::Open,
         407 => Verdict::Refused(refused(response.headers, credentials)),
         status if is_unresolved(response.headers) => Verdict::Refused(WayFaultKind::ServerUnresolved(status)),
+        status if is_unforwarded(response.headers) => Verdict::Refused(WayFaultKind::Unforwarded(status)),
         status => Verdict::Refused(WayFaultKind::Status(status)),
     };
     Ok(Some((length, verdict)))
@@ -107,6 +108,11 @@ fn refused(headers: &[httparse::Header<'_>], credentials: Credentials) -> WayFau
 fn is_unresolved(headers: &[httparse::Header<'_>]) -> bool {
     values(headers, "x-squid-error").any(|value| value.starts_with("ERR_DNS_FAIL"))
         || values(headers, "proxy-status").any(|value| value.contains("error=dns_"))
+}
+
+/// Returns whether the proxy says that it found no way: Squid 5 does where a name has no address, since it looks for a way then.
+fn is_unforwarded(headers: &[httparse::Header<'_>]) -> bool {
+    values(headers, "x-squid-error").any(|value| value.starts_with("ERR_CANNOT_FORWARD"))
 }
 
 #[cfg(test)]
@@ -169,6 +175,11 @@ mod tests {
                 status("502 Bad", "Proxy-Status: p; error=dns_error\r\n"),
                 none,
                 Err(WayFaultKind::ServerUnresolved(502)),
+            ),
+            (
+                status("500 Error", "X-Squid-Error: ERR_CANNOT_FORWARD 0\r\n"),
+                none,
+                Err(WayFaultKind::Unforwarded(500)),
             ),
             (status("502 Bad", ""), none, Err(WayFaultKind::Status(502))),
             (status("302 Found", "Location: http://portal\r\n"), none, Err(WayFaultKind::Status(302))),
