@@ -138,13 +138,14 @@ mod tests {
         answer
     }
 
-    #[tokio::test]
-    async fn every_answer_is_told_apart_in_any_pieces() {
+    type Case = (Vec<u8>, Credentials, Result<(), WayFaultKind>);
+
+    fn answers() -> Vec<Case> {
         let basic = "Proxy-Authenticate: Basic realm=\"x\"\r\n";
         let status = |status: &str, headers: &str| format!("HTTP/1.1 {status}\r\n{headers}\r\n").into_bytes();
         let (sent, none) = (Credentials::Sent, Credentials::None);
         let not_http = Err(WayFaultKind::NotHttp { tls: false });
-        for (bytes, credentials, expected) in [
+        vec![
             (status("200 Connection established", ""), none, Ok(())),
             (status("200", ""), none, Ok(())),
             (b"HTTP/1.0 200 OK\r\n\r\n".to_vec(), none, Ok(())),
@@ -194,7 +195,13 @@ mod tests {
             ),
             (status("200 OK", &"x: y\r\n".repeat(101)), none, Err(WayFaultKind::TooLong(MAX_HEAD))),
             (status("100 Continue", "").repeat(1000), none, Err(WayFaultKind::TooLong(MAX_HEAD))),
-        ] {
+        ]
+    }
+
+    #[tokio::test]
+    async fn every_answer_is_told_apart_in_any_pieces() {
+        let not_http = Err(WayFaultKind::NotHttp { tls: false });
+        for (bytes, credentials, expected) in answers() {
             for piece in [7, 100_000] {
                 let found = answered(&bytes, piece, credentials).await;
                 // In pieces, what follows a whole head is not looked at: it is the tunnel's.
