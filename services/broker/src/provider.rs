@@ -1,6 +1,7 @@
 //! The identity provider behind the broker (OpenID Connect Core 1.0, the code flow with PKCE): where users are sent, and who came back. Must
 //! not know clients of the broker.
 
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
@@ -9,7 +10,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use runtime::http_client::{ClientSettings, HttpClient, Proxies};
+use runtime::http_client::{ClientSettings, HttpClient, Protocols};
+use runtime::outbound::Ways;
 use runtime::secret::Secret;
 use runtime::tls::ClientFiles;
 use runtime::tokens::{Discovered, Fetcher, IssuersFile, TokenIdentity, TokenVerifier};
@@ -63,11 +65,11 @@ pub(crate) struct Asking<'a> {
 type Refused = &'static str;
 
 impl Provider {
-    /// Reads the system's roots; asks nobody. Blocks the thread.
+    /// Reads the system's roots; asks nobody. The provider is reached by `ways`. Blocks the thread.
     ///
     /// # Errors
     /// The roots cannot be read, or the settings are none of an issuer.
-    pub fn new(settings: ProviderSettings) -> Result<Self, String> {
+    pub fn new(settings: ProviderSettings, ways: Ways) -> Result<Self, String> {
         let require: serde_json::Map<String, Value> =
             settings.require.iter().map(|(claim, value)| (claim.clone(), json!([value]))).collect();
         let mut entry =
@@ -78,11 +80,18 @@ impl Provider {
         // JSON is YAML.
         let file = IssuersFile::from_bytes(json!({"issuers": [entry]}).to_string().as_bytes());
         let file = file.map_err(|error| error.to_string())?;
-        let tls = ClientFiles::default().load().map_err(|error| error.to_string())?;
-        let client =
-            HttpClient::new(ClientSettings { tls, roots: "SSL_CERT_FILE", proxies: Proxies::from_env() });
-        let verifier = TokenVerifier::new(&settings.client_id, &file);
-        Ok(Self { settings, verifier, fetcher: Fetcher::new(None), client, discovered: OnceCell::new() })
+        let extra_roots = ways.extra_roots().map(Path::to_owned);
+        let files = ClientFiles { extra_roots, ..ClientFiles::default() };
+        let tls = files.load().map_err(|error| error.to_string())?;
+        let client = HttpClient::new(ClientSettings {
+            tls: Some(tls),
+            roots: "SSL_CERT_FILE",
+            protocols: Protocols::Both,
+            ways: ways.clone(),
+        });
+        let verifier = TokenVerifier::new(&settings.client_id, &file, ways.clone());
+        let fetcher = Fetcher::new(None, ways);
+        Ok(Self { settings, verifier, fetcher, client, discovered: OnceCell::new() })
     }
 
     pub(crate) fn issuer(&self) -> &str {

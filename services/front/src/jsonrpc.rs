@@ -1,7 +1,7 @@
 //! JSON-RPC responses composed of byte strings: payloads are referred to, not parsed or copied. Must not know HTTP.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use protocol::mcp::era::Era;
+use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
 /// Longest payload, in bytes, that is copied into one buffer: up to here a copy costs less than another segment.
@@ -87,14 +87,35 @@ pub(crate) fn response(id: &[u8], member: Member, payload: Bytes) -> Segments {
     Segments::joined(head, payload, b"}")
 }
 
-/// Builds a complete error response. Without an id, which could then not be read, a legacy client gets `null`, as JSON-RPC has it, and a
-/// modern one no id at all (2026-07-28, schema, `JSONRPCErrorResponse`).
-pub(crate) fn error_response(id: Option<&[u8]>, failure: &Failure, era: Era) -> Segments {
-    let object = failure.error_object(era);
-    match (id, era) {
-        (None, Era::Modern) => Segments::one(Bytes::from(format!(r#"{{"jsonrpc":"2.0","error":{object}}}"#))),
-        (id, _) => response(id.unwrap_or(b"null"), Member::Error, object.into()),
+/// What stands in place of the id in an error response to a message whose id could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnknownId {
+    /// `null`, as JSON-RPC 2.0 has it and with it the versions of MCP before 2025-11-25.
+    Null,
+    /// No member: the schemas since 2025-11-25 forbid `null` (`JSONRPCErrorResponse`), and so do SDKs, whatever version they speak.
+    Absent,
+}
+
+impl UnknownId {
+    /// Returns what a client of this version gets.
+    pub(crate) fn of(version: Version) -> Self {
+        if version < Version::V2025_11_25 { Self::Null } else { Self::Absent }
     }
+}
+
+/// Builds a complete error response. Without an id, a legacy client is one of a version before 2025-11-25.
+pub(crate) fn error_response(id: Option<&[u8]>, failure: &Failure, era: Era) -> Segments {
+    let unknown = if era == Era::Modern { UnknownId::Absent } else { UnknownId::Null };
+    match id {
+        Some(id) => response(id, Member::Error, failure.error_object(era).into()),
+        None => Segments::one(error_without_id(failure, era, unknown).into()),
+    }
+}
+
+/// Builds a complete error response to a message whose id could not be read.
+pub(crate) fn error_without_id(failure: &Failure, era: Era, id: UnknownId) -> String {
+    let id = if id == UnknownId::Null { r#""id":null,"# } else { "" };
+    format!(r#"{{"jsonrpc":"2.0",{id}"error":{}}}"#, failure.error_object(era))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use runtime::config::{AUDIT, EVERY, MODE, OUTBOUND, TRACES};
 use runtime::env::{Var, reference};
 
 /// All tables, in the order they are explained.
-pub(crate) const TABLES: [&[Var]; 9] = [
+pub(crate) const TABLES: [&[Var]; 10] = [
     MODE,
     EVERY,
     OUTBOUND,
@@ -17,7 +17,7 @@ pub(crate) const TABLES: [&[Var]; 9] = [
     TRACES,
 ];
 
-const TITLES: [&str; 9] = [
+const TITLES: [&str; 10] = [
     "Mode",
     "Every mode",
     "Forward proxies (every mode)",
@@ -30,7 +30,7 @@ const TITLES: [&str; 9] = [
     "Traces (every mode)",
 ];
 
-const INTROS: [&str; 9] = [
+const INTROS: [&str; 10] = [
     "Read only where no subcommand sets the mode (`mcp-relay proxy`, `mcp-relay slave`).",
     "Read by the proxy, by slaves and by the standalone server.",
     "The way out of a network that lets nothing out by itself: the link of a slave, HTTP backends, the OTLP collector and the keys of token issuers go this way. See [OPERATIONS](OPERATIONS.md#the-way-out-through-forward-proxies).",

@@ -102,6 +102,7 @@ impl Answer {
 }
 
 fn decoded(text: &str) -> String {
+    let text = text.replace('+', " ");
     let mut parts = text.split('%');
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -126,7 +126,7 @@ async fn the_documents_example_works() {
     assert_eq!(find(json!({ "text": "relay", "files": ["ideas.txt"], "exact": true })).await, "relay");
     assert_eq!(find(json!({ "text": "-x", "files": ["ideas.txt"] })).await, "-x marks");
     assert_eq!(find(json!({ "text": "nothing of it", "files": ["ideas.txt"] })).await, "");
-    for (file, unit, size) in [("ideas.txt", None, 33), ("ideas.txt", Some("l"), 4)] {
+    for (file, unit, size) in [("ideas.txt", None, 31), ("ideas.txt", Some("l"), 4)] {
         let described = scene.call("describe_note", &json!({ "file": file, "unit": unit })).await;
         assert_eq!(described["structuredContent"], json!({ "size": size }), "{described}");
     }

@@ -48,6 +48,7 @@ mod moving_over;
 mod names;
 mod odd_backends;
 mod odd_slaves;
+mod old_transport;
 mod one_port;
 mod ops_port;
 mod own_processes;

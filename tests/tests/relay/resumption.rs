@@ -138,6 +138,34 @@ async fn an_id_that_was_not_given_out_to_the_session_or_is_not_kept_is_refused()
     refused(&client, &id).await;
 }
 
+/// A resumed stream without a response would look like one that broke off, and be resumed again and again.
+#[tokio::test]
+async fn a_call_that_its_client_cancelled_is_not_gone_on_with() {
+    let (proxies, _slave, fixture) = scene(&[("RETENTION_SECS", "300")]).await;
+    for (at, key) in ["at the same replica", "at another"].into_iter().enumerate() {
+        let client = Client::legacy(proxies[0].http).await;
+        fixture.open_gate(key, 1);
+        let (mut pending, priming) = begin(&client, key, 2).await;
+        let first = pending.next_event().await.unwrap();
+        drop(pending);
+        client.at(proxies[at].http).cancel(1).await;
+        fixture.wait_for(key, "cancelled").await;
+        // The progress that came before is no reason to open a stream either, where the client has it.
+        let last = first.id.unwrap();
+        let mut exchange = resume(proxies[1 - at].http, &client, &last).await;
+        let body = String::from_utf8(exchange.rest().await).unwrap();
+        assert_eq!(exchange.status.as_u16(), 400, "{key}: {body}");
+        assert!(body.contains("Last-Event-ID"), "{key}: {body}");
+        // From the beginning the client gets what it has not seen, and no response.
+        let rest = resume(proxies[at].http, &client, &priming.id.unwrap()).await;
+        assert!(rest.status.as_u16() == 400 || events(rest).await.iter().all(is_progress), "{key}");
+    }
+}
+
+fn is_progress(event: &Event) -> bool {
+    message(event)["method"] == "notifications/progress"
+}
+
 #[tokio::test]
 async fn other_versions_and_answers_without_a_stream_have_no_ids() {
     let (proxies, _slave, fixture) = scene(&[("SSE_AFTER_MS", "60000")]).await;

@@ -97,12 +97,13 @@ impl TestProvider {
 
     fn broker(&self) -> Broker {
         let mut broker = broker_with(UsersFile::default(), None);
-        let provider = Provider::new(ProviderSettings {
+        let settings = ProviderSettings {
             issuer: self.issuer.clone(),
             client_id: CLIENT_ID.into(),
             secret: Some(runtime::secret::Secret::new(SECRET)),
             require: vec![("hd".into(), "example.com".into())],
-        });
+        };
+        let provider = Provider::new(settings, runtime::outbound::Ways::default());
         broker.settings.provider = Some(Arc::new(provider.unwrap()));
         broker
     }

@@ -33,7 +33,9 @@ pub(crate) async fn answer<S, B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let body = read(body, authority.max_body()).await.map_err(Refusal::unread)?;
+    let body = read(body, authority.max_body())
+        .await
+        .map_err(|failure| Refusal::unread(failure, &head.headers))?;
     let mut request = Request::new(body);
     request.method_mut().clone_from(&head.method);
     request.uri_mut().clone_from(&head.uri);

@@ -45,7 +45,7 @@ pub(crate) fn answer<C: Calls>(
         ref other => {
             let failure = Failure::HttpMethodNotAllowed(other.as_str().chars().take(20).collect());
             let refusal = Refusal { failure, era: Era::Legacy, id: None };
-            let mut response = refusal_response(&refusal);
+            let mut response = refusal_response(&refusal, &head.headers);
             response.headers_mut().insert(ALLOW, METHODS);
             response
         }

@@ -1,12 +1,13 @@
 //! HTTP responses of the edge, and the only place that turns a failure into one. Must not know the causes of failures.
 
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
-use protocol::mcp::era::Era;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
+use super::era::detect::{VERSION, era_by_header};
 use super::response_body::ResponseBody;
-use crate::jsonrpc::{Segments, error_response};
+use crate::jsonrpc::{Segments, UnknownId, error_response, error_without_id};
 
 /// `Mcp-Session-Id`.
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -29,19 +30,24 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Refusal of a request whose id and era were not read.
-    pub(crate) fn unread(failure: Failure) -> Self {
-        Self { failure, era: Era::Legacy, id: None }
+    /// Refusal of a request of which only the head was read.
+    pub(crate) fn unread(failure: Failure, headers: &HeaderMap) -> Self {
+        Self { failure, era: era_by_header(headers), id: None }
     }
 }
 
-/// Builds the response of a refusal: status, headers and JSON-RPC error of the failure table.
-pub(crate) fn refusal_response<S>(refusal: &Refusal) -> Response<ResponseBody<S>> {
+/// Builds the response of a refusal: status, headers and JSON-RPC error of the failure table. `headers` are the request's.
+pub(crate) fn refusal_response<S>(refusal: &Refusal, headers: &HeaderMap) -> Response<ResponseBody<S>> {
     let failure = &refusal.failure;
     let status =
         StatusCode::from_u16(failure.status(refusal.era)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response =
-        json(status, error_response(refusal.id.as_deref().map(str::as_bytes), failure, refusal.era));
+    let message = match (&refusal.id, refusal.era) {
+        (None, Era::Legacy) => {
+            Segments::one(error_without_id(failure, Era::Legacy, unknown_id(headers)).into())
+        }
+        (id, era) => error_response(id.as_deref().map(str::as_bytes), failure, era),
+    };
+    let mut response = json(status, message);
     let headers = response.headers_mut();
     match failure {
         Failure::Unauthorized(_) | Failure::AnonymousRefused => {
@@ -64,6 +70,13 @@ pub(crate) fn refusal_response<S>(refusal: &Refusal) -> Response<ResponseBody<S>
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// Returns what stands in place of an id, by the version that the request names: one that is not known is later than those that are.
+fn unknown_id(headers: &HeaderMap) -> UnknownId {
+    let version = headers.get(VERSION).and_then(|version| version.to_str().ok());
+    let version = version.map_or(Some(Version::UNNAMED), |version| Version::parse(version.trim()));
+    version.map_or(UnknownId::Absent, UnknownId::of)
 }
 
 /// Builds a response of one complete JSON message.

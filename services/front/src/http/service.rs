@@ -10,7 +10,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::request::Parts;
-use axum::http::{Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body;
 use protocol::mcp::failure::Failure;
@@ -72,9 +72,14 @@ impl<C> McpService<C> {
 
 impl<C: Calls> McpService<C> {
     /// Refuses a request whose head breaks the rules of HTTP, whatever it asks for, and counts it.
-    pub(crate) fn refuse(&self, method: &Method, failure: Failure) -> Response<ResponseBody<C::Stream>> {
+    pub(crate) fn refuse(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        failure: Failure,
+    ) -> Response<ResponseBody<C::Stream>> {
         self.edge.meter.record_answer(http_method_label(method), Some(&failure), 0.0);
-        refusal_response(&Refusal::unread(failure))
+        refusal_response(&Refusal::unread(failure, headers), headers)
     }
 }
 
@@ -144,7 +149,9 @@ where
             }
             None => route(edge, head, client, &mut body).await,
         },
-        Err(failure) => Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure))),
+        Err(failure) => {
+            Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure, &head.headers)))
+        }
     };
     if let CountedBy::Edge(label) = counted_by {
         let failure = result.as_ref().err().map(|refusal| &refusal.failure);
@@ -165,7 +172,7 @@ where
 
 /// Builds the response of a refusal, with the challenge that tells how to be let in.
 fn refuse<C: Calls>(edge: &Edge<C>, head: &Parts, refusal: &Refusal) -> Response<ResponseBody<C::Stream>> {
-    let mut response = refusal_response(refusal);
+    let mut response = refusal_response(refusal, &head.headers);
     let config = &edge.config;
     let shown = guard::shown(&head.headers);
     let of_authority = || authorities::challenge(config, &refusal.failure, shown);
@@ -197,7 +204,7 @@ where
 {
     let label = http_method_label(&head.method);
     let Some(path) = path_of(head) else {
-        return Handled::by_edge(label, Err(Refusal::unread(Failure::PathNotFound)));
+        return Handled::by_edge(label, Err(Refusal::unread(Failure::PathNotFound, &head.headers)));
     };
     let is_health = path == HEALTH;
     match (&head.method, is_health) {
@@ -223,7 +230,7 @@ where
         }
         _ => {
             let failure = Failure::HttpMethodNotAllowed(label.to_owned());
-            Handled::by_edge(label, Err(Refusal::unread(failure)))
+            Handled::by_edge(label, Err(Refusal::unread(failure, &head.headers)))
         }
     }
 }

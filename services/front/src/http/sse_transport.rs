@@ -40,6 +40,9 @@ const MESSAGES: &str = "/messages";
 /// Parameter of the endpoint with the session's token.
 const PARAMETER: &str = "sessionId";
 
+/// Longest message, in bytes, that goes to another replica: an event of a slave carries it.
+const MAX_CARRIED: usize = 4 << 20;
+
 /// Longest time that a post waits until the replica that has the stream has it.
 const CARRY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -132,6 +135,9 @@ async fn carry<C: Calls>(
     let edge = context.edge;
     if let Some(taken) = edge.open_streams.post(&session.id, message) {
         return taken;
+    }
+    if message.len() > MAX_CARRIED {
+        return Err(Failure::BodyTooLarge { limit: MAX_CARRIED });
     }
     let sealed = open_streams::seal(&edge.sealer, &context.principal, session, message, unix_now());
     let sealed = Bytes::from(sealed.ok_or(Failure::Internal)?);

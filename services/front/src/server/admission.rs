@@ -12,6 +12,7 @@ use super::port::Accepted;
 use super::upgrade::Upgrades;
 use crate::calls::Calls;
 use crate::edge::Edge;
+use crate::jsonrpc::{UnknownId, error_without_id};
 use crate::metrics::{ClientRefusal, record_client_refusal};
 use crate::usage::{ConnectionShare, RETRY_AFTER};
 
@@ -119,7 +120,8 @@ fn log_first(peer: IpAddr, limit: &'static str) {
 /// Builds the HTTP answer from the failure table: status, `Retry-After` and the JSON-RPC error.
 fn answer(limit: &str) -> String {
     let failure = Failure::Overloaded { what: limit.to_owned(), retry_after: RETRY_AFTER };
-    let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{}}}"#, failure.error_object(Era::Legacy));
+    // The client's version is not known.
+    let body = error_without_id(&failure, Era::Legacy, UnknownId::Absent);
     unavailable(failure.spec().modern, RETRY_AFTER, &body)
 }
 
@@ -133,5 +135,6 @@ mod tests {
         assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{head}");
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["error"]["data"]["kind"], "overloaded");
+        assert!(body.get("id").is_none(), "neither a guess nor null: {body}");
     }
 }

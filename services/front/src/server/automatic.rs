@@ -6,6 +6,7 @@ use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 
 use super::limits::HEAD_LIMIT;
+use crate::jsonrpc::{UnknownId, error_without_id};
 
 /// Returns the response in place of one that hyper wrote by itself; `None` if these bytes are none. Only to be asked while
 /// no request is under way, since then no other response begins.
@@ -30,7 +31,8 @@ fn failure_of(status: &str) -> Option<Failure> {
 
 /// Builds a whole HTTP response, after which the connection closes.
 pub(super) fn answer(failure: &Failure) -> String {
-    let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{}}}"#, failure.error_object(Era::Legacy));
+    // The client's version is not known.
+    let body = error_without_id(failure, Era::Legacy, UnknownId::Absent);
     let status = StatusCode::from_u16(failure.spec().legacy).unwrap_or(StatusCode::BAD_REQUEST);
     format!(
         "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -58,6 +60,7 @@ mod tests {
             assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{head}");
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             assert_eq!(body["error"]["data"]["kind"], kind);
+            assert!(body.get("id").is_none(), "neither a guess nor null: {body}");
         }
         for other in [
             "",

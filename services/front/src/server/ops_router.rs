@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -280,7 +281,9 @@ fn failure_of(response: &Response, method: &Method, max_body: usize) -> Option<F
 
 /// Builds the response of a refusal.
 pub(super) fn refusal(failure: Failure) -> Response {
-    refusal_response::<Empty<ResponseEvent>>(&Refusal::unread(failure)).map(Body::new)
+    // Operators name no version of MCP.
+    let headers = HeaderMap::new();
+    refusal_response::<Empty<ResponseEvent>>(&Refusal::unread(failure, &headers), &headers).map(Body::new)
 }
 
 #[cfg(test)]

@@ -72,7 +72,9 @@ impl<C: Calls> RequestRouter<C> {
             return Some(upgrades.answer(connection.peer, request, &connection.pending).map(Either::Right));
         }
         let failure = connection.beyond?.refuse(connection.peer);
-        let mut response = refusal_response(&Refusal::unread(failure)).map(Either::Left);
+        let headers = request.headers();
+        let mut response =
+            refusal_response(&Refusal::unread(failure, headers), headers).map(Either::Left);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         Some(response)
     }
@@ -98,7 +100,7 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
         let mut guard = progress.as_ref().map(|progress| progress.begin_request(limit));
         let request = request.map(|body| RequestBody::new(body, progress));
         if let Err(failure) = head::check_request(&request, guard.as_mut()) {
-            let response = self.mcp.refuse(request.method(), failure);
+            let response = self.mcp.refuse(request.method(), request.headers(), failure);
             return Box::pin(async { Ok(guarded(response, Either::Left, guard)) });
         }
         let is_closed = self.mcp.edge().is_closed();
@@ -110,9 +112,9 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
             return Box::pin(async { answer.await.map(|response| guarded(response, Either::Right, guard)) });
         }
         if is_closed {
-            return Box::pin(async {
-                Ok(guarded(refusal_response(&Refusal::unread(Failure::Draining)), Either::Left, guard))
-            });
+            let headers = request.headers();
+            let refused = refusal_response(&Refusal::unread(Failure::Draining, headers), headers);
+            return Box::pin(async { Ok(guarded(refused, Either::Left, guard)) });
         }
         let answer = self.mcp.clone().call(request);
         Box::pin(async { answer.await.map(|response| guarded(response, Either::Left, guard)) })

@@ -1,6 +1,7 @@
 //! Bodies and calls that are refused or fail: status, code, id, headers.
 
 use axum::body::Body;
+use axum::http::Method;
 use bytes::Bytes;
 use futures_util::stream;
 use proptest::prelude::*;
@@ -9,7 +10,7 @@ use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 
-use crate::fake::{BOTH, Rig, and};
+use crate::fake::{BOTH, Reply, Rig, and};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":"i","method":"tools/call","params":{"name":"echo"}}"#;
 
@@ -72,7 +73,7 @@ async fn bodies_that_are_not_one_message_are_refused() {
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":[]}}"#, 200, -32602, json!(1)),
     ] {
         let reply = rig.post(BOTH, body).await;
-        assert_eq!((reply.outcome(), &reply.json()["id"]), ((status, Some(code)), &id), "{body}");
+        assert_eq!((reply.outcome(), reply.json().get("id")), ((status, Some(code)), Some(&id)), "{body}");
     }
     for not_utf8 in [
         &b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}"[..],
@@ -82,6 +83,42 @@ async fn bodies_that_are_not_one_message_are_refused() {
     }
     let answered = &rig.answered.lock().unwrap();
     assert!(answered.iter().all(|answered| answered.starts_with("invalid ")), "{answered:?}");
+}
+
+/// The schemas since 2025-11-25 forbid `null`; before, JSON-RPC 2.0 asks for it.
+#[tokio::test]
+async fn an_error_without_a_known_id_has_null_or_no_id_by_the_version() {
+    let rig = Rig::with(|config| config.max_body = 1000);
+    let null = Some(Value::Null);
+    let long = "x".repeat(1001);
+    for (version, id) in [
+        (None, &null),
+        (Some("2024-11-05"), &null),
+        (Some("2025-03-26"), &null),
+        (Some("2025-06-18"), &null),
+        (Some("2025-11-25"), &None),
+        (Some("2026-07-28"), &None),
+        (Some("2099-01-01"), &None),
+    ] {
+        let headers: Vec<_> = version.map(|version| ("mcp-protocol-version", version)).into_iter().collect();
+        let with = |more: &[(&'static str, &'static str)]| [&and(&headers)[..], more].concat();
+        for (what, method, path, headers, body) in [
+            ("not JSON", Method::POST, "/mcp", with(&[]), "{"),
+            ("no message", Method::POST, "/mcp", with(&[]), "{}"),
+            ("too long", Method::POST, "/mcp", with(&[]), &long),
+            ("unknown session", Method::GET, "/mcp", with(&[("mcp-session-id", "x")]), ""),
+            ("no such path", Method::POST, "/other", with(&[]), CALL),
+            ("no such method", Method::PUT, "/mcp", with(&[]), CALL),
+            ("foreign page", Method::POST, "/mcp", with(&[("origin", "https://evil.example")]), CALL),
+        ] {
+            let reply = Reply::read(rig.send(method, path, &headers, body.to_owned().into()).await).await;
+            assert!(reply.status.as_u16() >= 400, "{what}");
+            assert_eq!(reply.json().get("id"), id.as_ref(), "{what} {version:?}");
+        }
+    }
+    // Each message that can be read has its own id back, whatever the version.
+    let reply = rig.post(&and(&[("mcp-protocol-version", "2099-01-01")]), CALL).await;
+    assert_eq!((reply.outcome().0, &reply.json()["id"]), (400, &json!("i")));
 }
 
 #[tokio::test]

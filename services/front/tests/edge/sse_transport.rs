@@ -313,6 +313,8 @@ async fn a_post_at_another_replica_reaches_the_stream_sealed_and_once() {
     *there.edge.calls().other.lock().unwrap() = Some(carry.clone());
     session.accepted(&there, call(1)).await;
     assert_eq!(session.message().await["id"], 1);
+    let long = json!({"jsonrpc": "2.0", "id": 3, "method": "ping", "params": {"x": "x".repeat(4 << 20)}});
+    assert_eq!(session.post(&there, long).await.status, 413, "no slave's event carries it");
     let sealed = there.recorded.lock().unwrap().posted.pop().unwrap().1;
     assert!(!sealed.windows(4).any(|text| text == b"echo"), "the slave reads nothing");
     for again in [sealed.clone(), "AAAA".into(), sealed.slice(1..)] {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use ::slave::RunError;
 use ::slave::backends::history::LogCapture;
-use ::slave::backends::servers_file::StdioServer;
-use ::slave::backends::stdio::{ChildOwner, ChildRules, Sharing};
+use ::slave::backends::stdio::{ChildOwner, ChildRules, Sharing, StdioServer};
 use ::slave::config::SlaveConfig;
 use ::slave::executor::{BackendSnapshot, BackendState, Evidence, Executor, ExecutorConfig};
 use runtime::env::Snapshot;

@@ -166,7 +166,7 @@ mod tests {
     fn config(resource: &str) -> IssuersConfig {
         let file = FollowedFile { variable: "AUTH_ISSUERS", path: "/x".into(), digest: content_digest(b"") };
         let issuers = IssuersFile::from_bytes(b"issuers:\n- issuer: https://id.example\n").unwrap();
-        IssuersConfig { resource: resource.to_owned(), issuers, file }
+        IssuersConfig { resource: resource.to_owned(), issuers, file, ways: Ways::default() }
     }
 
     fn probe(status: u16, challenge: &str, location: &str, body: &str) -> Probe {

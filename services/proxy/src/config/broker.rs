@@ -11,6 +11,7 @@ use broker::{
 use runtime::config::CommonConfig;
 use runtime::env::{Reader, Setting, parse};
 use runtime::io_fault::describe;
+use runtime::outbound::Ways;
 use runtime::secret::{KeyOrigin, Secret};
 
 runtime::variables! {
@@ -51,7 +52,7 @@ impl BrokerConfig {
         let is_on = reader.value(&settings.oauth_broker, parse::flag);
         let url = public_url(reader, &settings.oauth_broker, common, is_on);
         let users = users(reader, &settings.broker_users_file);
-        let provider = provider(reader, &settings, is_on);
+        let provider = provider(reader, &settings, &common.ways, is_on);
         let read = BrokerReading {
             scopes: reader.value(&settings.broker_scopes, scopes),
             documents: documents(reader, &settings.broker_client_documents),
@@ -131,7 +132,12 @@ fn users(reader: &mut Reader<'_>, setting: &Setting) -> Option<(UsersFile, PathB
 }
 
 /// Reads the identity provider. Its values are checked also where the broker is off.
-fn provider(reader: &mut Reader<'_>, settings: &Settings, is_on: bool) -> Option<Arc<Provider>> {
+fn provider(
+    reader: &mut Reader<'_>,
+    settings: &Settings,
+    ways: &Ways,
+    is_on: bool,
+) -> Option<Arc<Provider>> {
     let issuer =
         reader.optional(&settings.broker_issuer, |text| parse::http_url(text).map(|_| text.to_owned()));
     let client_id = reader.optional(&settings.broker_client_id, client_id);
@@ -149,7 +155,7 @@ fn provider(reader: &mut Reader<'_>, settings: &Settings, is_on: bool) -> Option
     if require.is_empty() {
         reader.warn("BROKER_ISSUER without BROKER_REQUIRE: every account of the issuer may sign in");
     }
-    let provider = Provider::new(ProviderSettings { issuer, client_id, secret, require });
+    let provider = Provider::new(ProviderSettings { issuer, client_id, secret, require }, ways.clone());
     provider
         .map_err(|why| reader.reject(&settings.broker_issuer, format!("an https URL of an issuer ({why})")))
         .ok()

@@ -24,7 +24,7 @@ pub(super) const INBOXES: usize = 2;
 const OFFERS: usize = 4;
 
 /// Longest wait for one slave.
-const OFFER_TIMEOUT: Duration = Duration::from_secs(2);
+const OFFER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns the slaves that carry messages for the stream of a session, the first choice first.
 pub(super) fn carriers(forwarder: &Forwarder, session: &str, count: usize) -> Vec<Arc<Slave>> {

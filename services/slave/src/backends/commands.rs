@@ -19,6 +19,4 @@ mod tool;
 pub(crate) use backend::Commands;
 pub use backend::ToolChanges;
 pub use tool::CommandTool;
-
-/// The backend's name.
-pub(crate) const NAME: &str = "commands";
+pub(crate) use tool::NAME;

@@ -1,5 +1,6 @@
 //! What ends with a token, a user or a code.
 
+use harness::client::LEGACY;
 use harness::wait;
 
 use super::*;
@@ -14,7 +15,15 @@ async fn a_stream_ends_when_its_token_is_revoked_and_when_its_user_is_removed() 
         let (access, refresh_token) = redeem(at, &client, &code([at; 3], &client).await).await;
         let mut session = Client::uninitialized(at).with_header("authorization", &format!("Bearer {access}"));
         session.initialize().await;
-        let mut stream = session.open_stream().await;
+        let headers = [
+            ("accept".to_owned(), "text/event-stream".to_owned()),
+            ("authorization".to_owned(), format!("Bearer {access}")),
+            ("mcp-session-id".to_owned(), session.session.clone().unwrap()),
+            ("mcp-protocol-version".to_owned(), LEGACY.to_owned()),
+        ];
+        let mut stream = Exchange::start(at, request(Method::GET, "/mcp", &headers, Vec::new())).await;
+        stream.head().await;
+        assert_eq!(stream.status.as_u16(), 200);
         if round == "revoked" {
             let answer =
                 post(at, "/oauth/revoke", &[("client_id", &client), ("token", &refresh_token)]).await;
@@ -22,10 +31,7 @@ async fn a_stream_ends_when_its_token_is_revoked_and_when_its_user_is_removed() 
         } else {
             assert!(users(&["remove", "ann"], &files.users(), "").status.success());
         }
-        wait::within("the end of the stream", wait::TIMEOUT, async {
-            while stream.next().await.is_some() {}
-        })
-        .await;
+        wait::within("the end of the stream", wait::TIMEOUT, stream.rest()).await;
         assert_eq!(refresh(at, &client, &refresh_token).await.member("error"), "invalid_grant", "{round}");
     }
 }

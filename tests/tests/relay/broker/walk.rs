@@ -44,7 +44,7 @@ async fn a_client_goes_from_discovery_to_revocation_with_each_step_at_another_pr
         })
         .await;
         let answer = bearer(at, &access).call("echo", json!({"text": "hello"})).await;
-        assert_eq!(answer.status, 200, "{:?} {}", answer.messages, proxy.process.log.text());
+        assert_eq!(answer.status, 200, "{:?} {}", answer.messages, proxy.log.text());
     }
     let mut legacy = Client::uninitialized(a).with_header("authorization", &format!("Bearer {access}"));
     legacy.initialize().await;
@@ -77,7 +77,7 @@ async fn a_client_goes_from_discovery_to_revocation_with_each_step_at_another_pr
 
     drop(slaves);
     let metrics = harness::http::get(a, "/metrics").await.1;
-    for text in [one.process.log.text(), two.process.log.text(), metrics] {
+    for text in [one.log.text(), two.log.text(), metrics] {
         for word in [
             PASSWORD,
             VERIFIER,

@@ -6,6 +6,7 @@ mod code;
 mod command;
 mod entry;
 mod limits;
+mod reader;
 mod result;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,8 @@ use runtime::io_fault::describe;
 
 use super::tool::CommandTool;
 use crate::config::Strictness;
-use entry::ToolReader;
+use entry::Item;
+use reader::ToolReader;
 
 /// The problems of a file. Never quotes what may be a secret.
 #[derive(Debug, thiserror::Error)]
@@ -62,14 +64,6 @@ pub fn read(
 
 fn texts(problems: &DocumentProblems) -> Vec<String> {
     problems.0.iter().map(ToString::to_string).collect()
-}
-
-/// An item of the list as it was read.
-#[derive(Default)]
-struct Item {
-    name: String,
-    tool: Option<CommandTool>,
-    disabled: bool,
 }
 
 /// Returns the content of a file; fails where it has no list of tools.

@@ -12,10 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::sync::mpsc;
 
-use super::NAME;
 use super::collected::{Collected, Kept};
 use super::progress::Sign;
-use super::tool::Program;
+use super::tool::{NAME, Program};
 use crate::backends::environment;
 use crate::backends::process_group::ProcessGroup;
 use crate::launcher::{Confinement, Launcher};

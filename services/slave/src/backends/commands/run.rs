@@ -11,13 +11,12 @@ use runtime::io_fault::describe;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::NAME;
 use super::output_file::{self, OutputDirectory};
 use super::process::{Finished, Given, Reading, Running};
 use super::progress::ProgressReporter;
 use super::result::{self, Content};
 use super::template::{Arguments, command_line};
-use super::tool::{CommandTool, Output, OutputFile};
+use super::tool::{CommandTool, NAME, Output, OutputFile};
 use crate::backends::context::BackendContext;
 use crate::backends::environment;
 use crate::backends::pilot::exit_of;

@@ -15,6 +15,9 @@ use super::slots::Slots;
 use super::template::{Element, Template};
 use crate::launcher::Confinement;
 
+/// The backend's name.
+pub(crate) const NAME: &str = "commands";
+
 /// A tool that is a command.
 #[derive(Debug)]
 pub struct CommandTool {

@@ -9,7 +9,7 @@ use runtime::secret::Secret;
 use serde_json::{Value, json};
 
 use super::code;
-use super::entry::ToolReader;
+use super::reader::ToolReader;
 use crate::backends::commands::schema::Property;
 use crate::backends::commands::template::{Absence, Element, Part, Source, Template};
 use crate::backends::commands::tool::Program;

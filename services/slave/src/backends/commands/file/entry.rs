@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use protocol::mcp::catalog::{CatalogEntry, MAX_TOOL_NAME};
 use runtime::document::{Cursor, Map};
-use runtime::secret::Secret;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::Item;
 use super::command::Places;
+use super::reader::ToolReader;
 use crate::backends::commands::schema::{Property, Schema, properties};
 use crate::backends::commands::tool::{CommandTool, Output};
-use crate::backends::environment::INHERITED;
-use crate::backends::variables::fill;
 
 /// The members of a tool.
 const MEMBERS: &[&str] = &[
@@ -45,20 +42,15 @@ const NO_ARGUMENTS: &str = r#"{"type":"object","additionalProperties":false}"#;
 /// The members of `annotations` that are `true` or `false`.
 const HINTS: &[&str] = &["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"];
 
-/// The reader of one tool.
-pub(super) struct ToolReader<'a> {
-    variable: &'a dyn Fn(&str) -> Option<String>,
-    pub(super) secrets: Vec<Secret>,
-    /// Values of variables, which a change of them changes.
-    filled: Vec<String>,
-    pub(super) warnings: Vec<String>,
+/// An item of the list as it was read.
+#[derive(Default)]
+pub(super) struct Item {
+    pub(super) name: String,
+    pub(super) tool: Option<CommandTool>,
+    pub(super) disabled: bool,
 }
 
-impl<'a> ToolReader<'a> {
-    pub(super) fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { variable, secrets: Vec::new(), filled: Vec::new(), warnings: Vec::new() }
-    }
-
+impl ToolReader<'_> {
     /// Reads a tool. Its problems are noted at their places.
     pub(super) fn read(&mut self, cursor: &Cursor<'_>) -> Item {
         let Some(members) = cursor.entries_of(MEMBERS) else { return Item::default() };
@@ -110,29 +102,6 @@ impl<'a> ToolReader<'a> {
                 schema.line()
             ));
         }
-    }
-
-    /// Replaces references to variables, whose values count as secrets unless every backend has them anyway.
-    pub(super) fn expand(&mut self, cursor: &Cursor<'_>, text: &str) -> String {
-        let filled = fill(text, self.variable);
-        for name in &filled.missing {
-            cursor.error(format!("the variable {name} to be set (or ${{{name}:-default}})"));
-        }
-        if filled.text.contains('\0') {
-            cursor.error("a text without NUL characters");
-        }
-        for (name, value) in filled.used {
-            if !INHERITED.contains(&name.as_str()) {
-                self.secrets.push(Secret::new(&*value));
-            }
-            self.filled.push(value);
-        }
-        filled.text
-    }
-
-    /// Returns the way to variables, for `confine`.
-    pub(super) fn variable(&self) -> &'a dyn Fn(&str) -> Option<String> {
-        self.variable
     }
 }
 

@@ -1,3 +1,5 @@
+//! Tests of the reader of the tools file.
+
 use super::*;
 
 /// A tool that can be used, with these further members.

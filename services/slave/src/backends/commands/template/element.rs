@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
-use super::{
-    Absence, ArgumentValue, Arguments, Dashes, ExpandError, MAX_ELEMENT, MAX_TOTAL, Part, Place, Template,
-};
+use super::error::ExpandError;
+use super::place::{Absence, Dashes, MAX_ELEMENT, MAX_TOTAL, Part, Place, Source};
+use super::text::Template;
+use super::values::{ArgumentValue, Arguments};
 
 /// The literal element behind which programs take nothing for an option.
 const END_OF_OPTIONS: &str = "--";
@@ -28,8 +29,8 @@ impl Element {
     fn stands(&self, arguments: &Arguments) -> bool {
         let optional = |place: &&Place| place.absence == Absence::LeavesOut;
         let absent = |place: &Place| match &place.source {
-            super::Source::Argument(name) => !arguments.has(name),
-            super::Source::All | super::Source::Output => false,
+            Source::Argument(name) => !arguments.has(name),
+            Source::All | Source::Output => false,
         };
         let places = self.templates.iter().flat_map(Template::places);
         self.when.as_ref().is_none_or(|name| arguments.holds(name)) && !places.filter(optional).any(absent)

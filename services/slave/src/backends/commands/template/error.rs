@@ -1,6 +1,6 @@
 //! Why a template cannot be read, and why a command line cannot be made. The texts quote no value.
 
-use super::{MAX_ELEMENT, MAX_TOTAL, Source};
+use super::place::{MAX_ELEMENT, MAX_TOTAL, Source};
 
 /// Why a text is no template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,16 +76,5 @@ pub(in crate::backends::commands) enum ExpandError {
 impl ExpandError {
     pub(super) fn missing(source: &Source) -> Self {
         Self::Missing { name: source.name().to_owned() }
-    }
-}
-
-impl Source {
-    /// Returns the name for messages.
-    pub(in crate::backends::commands) fn name(&self) -> &str {
-        match self {
-            Self::Argument(name) => name,
-            Self::All => "*",
-            Self::Output => "output",
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! The parser of templates. Must not know values.
 
-use super::{Absence, Dashes, Part, Place, Source, Template, TemplateError};
+use super::error::TemplateError;
+use super::place::{Absence, Dashes, Part, Place, Source};
+use super::text::Template;
 
 impl Template {
     /// Reads a template: `{{name}}`, `{{name?}}`, `{{name!}}`, both signs in any order, and `{{*}}`; spaces around the name are

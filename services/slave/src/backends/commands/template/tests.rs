@@ -1,9 +1,13 @@
+//! Tests of templates: what values of a client can and cannot do.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::error::TemplateError;
+use super::place::MAX_ELEMENT;
 use super::*;
 
 fn arguments(values: &Value) -> Arguments {

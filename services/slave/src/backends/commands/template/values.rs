@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::{ExpandError, Source};
+use super::error::ExpandError;
+use super::place::Source;
 
 /// The arguments of one call, with the defaults of those that are absent.
 #[derive(Clone, Debug)]
