@@ -92,7 +92,7 @@ async fn the_link_goes_through_squid_and_its_refusals_are_explained() {
         (link.clone(), "ann:wrong", "it refuses the credentials (HTTP 407)"),
         ("ws://127.0.0.1:9".to_owned(), USERINFO, "its rules do not allow it (HTTP 403)"),
         (format!("ws://{closed}"), USERINFO, "it cannot reach that server (HTTP 503)"),
-        ("ws://relay.invalid:8001".to_owned(), USERINFO, "it finds no address for that name (HTTP 503)"),
+        ("ws://relay.invalid:8001".to_owned(), USERINFO, "the name has no address there (HTTP 500)"),
     ] {
         let refused = slave("two", url, userinfo).start_slave().await;
         let line = refused.log.wait_for("attempting to reconnect").await;

@@ -77,6 +77,7 @@ fn parse(bytes: &[u8], credentials: Credentials) -> Result<Option<(usize, Verdic
         200..=299 => Verdict::Open,
         407 => Verdict::Refused(refused(response.headers, credentials)),
         status if is_unresolved(response.headers) => Verdict::Refused(WayFaultKind::ServerUnresolved(status)),
+        status if is_unforwarded(response.headers) => Verdict::Refused(WayFaultKind::Unforwarded(status)),
         status => Verdict::Refused(WayFaultKind::Status(status)),
     };
     Ok(Some((length, verdict)))
@@ -109,6 +110,11 @@ fn is_unresolved(headers: &[httparse::Header<'_>]) -> bool {
         || values(headers, "proxy-status").any(|value| value.contains("error=dns_"))
 }
 
+/// Returns whether the proxy says that it found no way: Squid 5 does where a name has no address, since it looks for a way then.
+fn is_unforwarded(headers: &[httparse::Header<'_>]) -> bool {
+    values(headers, "x-squid-error").any(|value| value.starts_with("ERR_CANNOT_FORWARD"))
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
@@ -132,13 +138,14 @@ mod tests {
         answer
     }
 
-    #[tokio::test]
-    async fn every_answer_is_told_apart_in_any_pieces() {
+    type Case = (Vec<u8>, Credentials, Result<(), WayFaultKind>);
+
+    fn answers() -> Vec<Case> {
         let basic = "Proxy-Authenticate: Basic realm=\"x\"\r\n";
         let status = |status: &str, headers: &str| format!("HTTP/1.1 {status}\r\n{headers}\r\n").into_bytes();
         let (sent, none) = (Credentials::Sent, Credentials::None);
         let not_http = Err(WayFaultKind::NotHttp { tls: false });
-        for (bytes, credentials, expected) in [
+        vec![
             (status("200 Connection established", ""), none, Ok(())),
             (status("200", ""), none, Ok(())),
             (b"HTTP/1.0 200 OK\r\n\r\n".to_vec(), none, Ok(())),
@@ -170,6 +177,11 @@ mod tests {
                 none,
                 Err(WayFaultKind::ServerUnresolved(502)),
             ),
+            (
+                status("500 Error", "X-Squid-Error: ERR_CANNOT_FORWARD 0\r\n"),
+                none,
+                Err(WayFaultKind::Unforwarded(500)),
+            ),
             (status("502 Bad", ""), none, Err(WayFaultKind::Status(502))),
             (status("302 Found", "Location: http://portal\r\n"), none, Err(WayFaultKind::Status(302))),
             (Vec::new(), none, Err(WayFaultKind::Closed)),
@@ -183,7 +195,13 @@ mod tests {
             ),
             (status("200 OK", &"x: y\r\n".repeat(101)), none, Err(WayFaultKind::TooLong(MAX_HEAD))),
             (status("100 Continue", "").repeat(1000), none, Err(WayFaultKind::TooLong(MAX_HEAD))),
-        ] {
+        ]
+    }
+
+    #[tokio::test]
+    async fn every_answer_is_told_apart_in_any_pieces() {
+        let not_http = Err(WayFaultKind::NotHttp { tls: false });
+        for (bytes, credentials, expected) in answers() {
             for piece in [7, 100_000] {
                 let found = answered(&bytes, piece, credentials).await;
                 // In pieces, what follows a whole head is not looked at: it is the tunnel's.

@@ -32,6 +32,8 @@ pub enum WayFaultKind {
     Schemes(String),
     /// The proxy found no address of the server.
     ServerUnresolved(u16),
+    /// The proxy found no way to the server: with Squid 5, mostly since the name has no address.
+    Unforwarded(u16),
     /// Any other status.
     Status(u16),
     /// The variable's proxy is of a kind that cannot be used.
@@ -117,7 +119,7 @@ impl WayFault {
             WayFaultKind::Schemes(_) => format!(
                 "have the proxy accept Basic, or run a local proxy that speaks the other scheme for this program and name it in {variable}"
             ),
-            WayFaultKind::ServerUnresolved(_) => {
+            WayFaultKind::ServerUnresolved(_) | WayFaultKind::Unforwarded(_) => {
                 format!(
                     "check the name of {target}, and whether the proxy's name servers know it, or {}",
                     bypass(variable)
@@ -147,6 +149,11 @@ fn because(kind: &WayFaultKind) -> String {
         ),
         WayFaultKind::ServerUnresolved(status) => {
             format!("it finds no address for that name (HTTP {status})")
+        }
+        WayFaultKind::Unforwarded(status) => {
+            format!(
+                "it finds no way to that server, as a rule since the name has no address there (HTTP {status})"
+            )
         }
         WayFaultKind::Status(status) => match status {
             403 => "its rules do not allow it (HTTP 403)".to_owned(),
