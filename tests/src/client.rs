@@ -132,7 +132,9 @@ impl Client {
 
     /// Ends the session (legacy) and returns the HTTP status.
     pub async fn end_session(&self) -> u16 {
-        let message = request(Method::DELETE, &self.path, &self.request_headers(), Vec::new());
+        let mut headers = self.request_headers();
+        headers.extend(self.headers.iter().cloned());
+        let message = request(Method::DELETE, &self.path, &headers, Vec::new());
         let mut exchange = Exchange::start(self.address, message).await;
         exchange.head().await;
         exchange.status.as_u16()

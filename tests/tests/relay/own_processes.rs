@@ -217,7 +217,7 @@ async fn a_client_has_one_process_for_all_its_sessions() {
         assert_eq!(pid(session).await, one);
     }
     assert_ne!(pid(&bearer("two")).await, one);
-    assert_eq!(sessions[0].end_session().await, 204);
+    assert_eq!(sessions[0].end_session().await, 200);
     assert_eq!(pid(&sessions[1]).await, one, "the end of one session is not the end of the client");
 }
 

@@ -23,7 +23,7 @@ async fn a_process_ends_with_its_session_and_no_other_does() {
     let scene = scene(&[], json!({ "sessions": "per-session" })).await.ready().await;
     let clients = [Client::legacy(scene.proxy.http).await, Client::legacy(scene.proxy.http).await];
     let (one, two) = (pid(&clients[0]).await, pid(&clients[1]).await);
-    assert_eq!(clients[0].end_session().await, 204);
+    assert_eq!(clients[0].end_session().await, 200);
     gone(one).await;
     scene.wait_ended("session_ended").await;
     assert!(is_running(two));
