@@ -17,6 +17,7 @@ use protocol::link::handshake::{
     PROTOCOL_NAME, ProxyHello, ResumeProof, ResumeSecret, SlaveHello, VERSIONS, close, nonce_text,
 };
 use protocol::link::header::{CallHeader, Purpose, RawJson};
+use protocol::link::identity::Identity;
 use protocol::link::ids::{CallId, InstanceId, LinkId};
 use protocol::link::limits::{self, LinkLimits};
 use protocol::link::outbox::ACK_DELAY;
@@ -133,6 +134,12 @@ fn full_header() -> CallHeader {
         era: Era::Legacy,
         version: Version::NEWEST_LEGACY,
         client: text(),
+        identity: Some(Box::new(Identity {
+            issuer: text(),
+            subject: "x".into(),
+            name: text(),
+            groups: vec!["x".into()],
+        })),
         log_level: Some(LogLevel::Info),
         session: text(),
         request_id: text(),

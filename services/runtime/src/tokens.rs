@@ -19,9 +19,6 @@ mod key_source;
 mod revocation;
 mod verifier;
 
-#[cfg(test)]
-mod tests;
-
 pub use claims::TokenIdentity;
 pub use discovery::{Discovered, metadata_urls};
 pub use error::TokenError;

@@ -33,9 +33,8 @@ pub(crate) async fn answer<S, B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let body = read(body, authority.max_body())
-        .await
-        .map_err(|failure| Refusal::unread(failure, &head.headers))?;
+    let body =
+        read(body, authority.max_body()).await.map_err(|failure| Refusal::unread(failure, &head.headers))?;
     let mut request = Request::new(body);
     request.method_mut().clone_from(&head.method);
     request.uri_mut().clone_from(&head.uri);

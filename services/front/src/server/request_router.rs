@@ -73,8 +73,7 @@ impl<C: Calls> RequestRouter<C> {
         }
         let failure = connection.beyond?.refuse(connection.peer);
         let headers = request.headers();
-        let mut response =
-            refusal_response(&Refusal::unread(failure, headers), headers).map(Either::Left);
+        let mut response = refusal_response(&Refusal::unread(failure, headers), headers).map(Either::Left);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         Some(response)
     }

@@ -162,8 +162,7 @@ impl TokenVerifier {
         let before = self.0.current.load_full();
         let state = |issuer: &Issuer| {
             let same = before.iter().find(|state| state.issuer == *issuer);
-            let new =
-                || IssuerState::new(issuer.clone(), self.0.ways.clone(), self.0.changes.clone());
+            let new = || IssuerState::new(issuer.clone(), self.0.ways.clone(), self.0.changes.clone());
             same.map_or_else(new, Arc::clone)
         };
         self.0.current.store(Arc::new(file.issuers().iter().map(state).collect()));
