@@ -157,7 +157,7 @@ OPS_PORT, and /health on the HTTP port.";
 fn proxy_help() -> String {
     format!(
         "{}\n{}\n{}",
-        reference::chosen(&["Every mode", "Proxy", "Audit", "Traces"]),
+        reference::chosen(&["Every mode", "Forward proxies", "Proxy", "Audit", "Traces"]),
         "Examples:\n  SLAVE_CODES=$(openssl rand -hex 16) mcp-relay proxy\n  \
          MCP_SERVER_HOST=0.0.0.0 AUTH_BEARER_KEYS=key1,key2 SLAVE_CODES=code1,code2 mcp-relay proxy\n",
         EXIT_CODES
@@ -175,7 +175,7 @@ command (review_merge_request) and, with DEMO_TOOLS=1, from built-in demo tools.
 fn slave_help() -> String {
     format!(
         "{}\n{}\n{}",
-        reference::chosen(&["Every mode", "Slave", "Handed on", "Audit", "Traces"]),
+        reference::chosen(&["Every mode", "Forward proxies", "Slave", "Handed on", "Audit", "Traces"]),
         "Examples:\n  PROXY_SERVER_URL=ws://localhost:8001 SLAVE_CODE=code1 MCP_SERVER_PORT=9000 DEMO_TOOLS=1 mcp-relay slave\n  \
          PROXY_SERVER_URL=wss://relay.example SLAVE_CODE=code2 SLAVE_BACKENDS=mcp.json mcp-relay slave\n",
         EXIT_CODES
