@@ -9,13 +9,13 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECTIONS = {
-    "proxy": ["Mode", "Every mode", "Proxy", "Audit", "Traces"],
-    "demo": ["Mode", "Every mode", "Slave", "Audit", "Traces"],
-    "slave1": ["Mode", "Every mode", "Slave", "Handed on to mr-pilot", "Audit", "Traces"],
+    "proxy": ["Mode", "Every mode", "Forward proxies", "Proxy", "Audit", "Traces"],
+    "demo": ["Mode", "Every mode", "Forward proxies", "Slave", "Audit", "Traces"],
+    "slave1": ["Mode", "Every mode", "Forward proxies", "Slave", "Handed on to mr-pilot", "Audit", "Traces"],
 }
 # They name files, which need a mount as well: a docker-compose.override.yml has both.
 FILES = {
-    "AUTH_BEARER_KEYS_FILE", "AUTH_ISSUERS", "OPS_KEYS_FILE", "SESSION_KEY_FILE", "SLAVE_CODES_FILE", "SLAVE_CODE_FILE", "ROUTES", "TLS_CERT", "TLS_KEY",
+    "AUTH_BEARER_KEYS_FILE", "AUTH_ISSUERS", "EXTRA_CA_FILE", "OPS_KEYS_FILE", "SESSION_KEY_FILE", "SLAVE_CODES_FILE", "SLAVE_CODE_FILE", "ROUTES", "TLS_CERT", "TLS_KEY",
     "TLS_HTTP", "TLS_OPS", "TLS_WS", "TLS_CLIENT_CA", "PROXY_CA_FILE", "PROXY_CLIENT_CERT", "PROXY_CLIENT_KEY", "SLAVE_BACKENDS", "SLAVE_TOOLS",
     "BROKER_USERS_FILE", "BROKER_CLIENT_SECRET_FILE", "BROKER_REVOCATIONS_FILE", "POLICY", "SLAVE_POLICY", "OTEL_EXPORTER_OTLP_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
