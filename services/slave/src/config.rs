@@ -196,6 +196,7 @@ mod tests {
         ("BACKEND_WAIT", "-1"),
         ("PARKED_TTL", "0"),
         ("SLAVE_PROBE_INTERVAL", "-1"),
+        ("PROXY_TUNNEL_URL", "http://ann:hush@t/path"),
         ("RECONNECT_MAX", "0"),
         ("SLAVE_JOURNAL_BYTES", "1"),
         ("RETENTION_SECS", "-1"),

@@ -241,5 +241,5 @@ fn bearer_key(value: &[u8]) -> Option<&[u8]> {
     // Without a key, what is left of the header is the scheme: a bearer header that shows nothing valid.
     let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
     let (scheme, key) = value.split_at(end);
-    scheme.eq_ignore_ascii_case(b"bearer").then_some(key)
+    scheme.eq_ignore_ascii_case(b"bearer").then_some(key.trim_ascii())
 }

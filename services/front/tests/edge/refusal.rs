@@ -50,7 +50,7 @@ async fn every_failure_of_a_call_has_its_row_in_both_eras() {
             assert_eq!(reply.json()["id"], "i");
             assert_eq!(reply.json()["error"]["data"]["kind"], row.kind);
             assert_eq!(
-                reply.header("retry-after") == "1",
+                !reply.header("retry-after").is_empty(),
                 [429, 503].contains(&reply.status.as_u16()),
                 "{failure:?}"
             );
