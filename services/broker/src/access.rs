@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use crate::clock::unix_now;
 use crate::grant::{AccessToken, Subject};
 use crate::seal::Purpose;
-use crate::{Broker, unix_now};
+use crate::server::Broker;
 
 /// Longest time between two looks at the clock.
-const LOOK: Duration = Duration::from_mins(1);
+const CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What a valid access token grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Broker {
             if !self.is_valid(access, now) {
                 return;
             }
-            let rest = Duration::from_secs(access.expires.saturating_sub(now)).min(LOOK);
+            let rest = Duration::from_secs(access.expires.saturating_sub(now)).min(CHECK_INTERVAL);
             tokio::select! {
                 () = tokio::time::sleep(rest) => {}
                 Ok(()) = revoked.changed() => {}

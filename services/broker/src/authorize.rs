@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::Broker;
+use crate::asked::Asked;
 use crate::client::Client;
 use crate::fault::Fault;
 use crate::form::Parameters;
@@ -14,32 +14,12 @@ use crate::redirect;
 use crate::reply;
 use crate::request::BrokerRequest;
 use crate::seal::Purpose;
+use crate::server::Broker;
 
 /// How long a user may take for the sign-in and for the decision each, in seconds.
 pub(crate) const FLOW_LIFETIME: u64 = 600;
 /// Longest `state`, in bytes.
 const MAX_STATE: usize = 4096;
-
-/// A client's request that was checked.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Asked {
-    /// Digest of the client's id.
-    #[serde(rename = "c")]
-    pub(crate) client: String,
-    /// What the client calls itself.
-    #[serde(rename = "n")]
-    pub(crate) name: String,
-    #[serde(rename = "d")]
-    pub(crate) redirect: String,
-    #[serde(rename = "t")]
-    pub(crate) state: Option<String>,
-    #[serde(rename = "k")]
-    pub(crate) challenge: String,
-    #[serde(rename = "s")]
-    pub(crate) scopes: Vec<String>,
-    #[serde(rename = "r")]
-    pub(crate) refresh: bool,
-}
 
 /// A step of a sign-in, which one browser may take.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -5,10 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Broker;
 use crate::grant::random_text;
 use crate::request::BrokerRequest;
 use crate::seal::Purpose;
+use crate::server::Broker;
 
 /// How long a cookie is valid, in seconds.
 const LIFETIME: u64 = 24 * 3600;

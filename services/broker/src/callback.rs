@@ -8,7 +8,6 @@ use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::Broker;
 use crate::authorize::{FLOW_LIFETIME, Flow};
 use crate::form::Parameters;
 use crate::grant::{Subject, random_text};
@@ -17,6 +16,7 @@ use crate::provider::{Asking, Provider};
 use crate::reply;
 use crate::request::BrokerRequest;
 use crate::seal::Purpose;
+use crate::server::Broker;
 
 /// Longest record, in characters: browsers keep cookies of 4096 bytes.
 const MAX_RECORD: usize = 3800;
@@ -51,7 +51,12 @@ impl Broker {
     }
 
     /// Sends a user who let a client in to the provider.
-    pub(crate) async fn send_away(&self, provider: &Provider, flow: Flow, now: u64) -> Response<Bytes> {
+    pub(crate) async fn redirect_to_provider(
+        &self,
+        provider: &Provider,
+        flow: Flow,
+        now: u64,
+    ) -> Response<Bytes> {
         let random =
             || Some((random_text()?, random_text()?, format!("{}{}", random_text()?, random_text()?)));
         let Some((state, nonce, verifier)) = random() else { return pages::broken() };

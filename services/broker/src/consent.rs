@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
 
-use crate::Broker;
-use crate::authorize::Asked;
+use crate::asked::Asked;
 use crate::grant::{Code, Grant, Subject, random_id, random_text};
 use crate::pages;
 use crate::request::BrokerRequest;
 use crate::seal::Purpose;
+use crate::server::Broker;
 
 /// How long a code is valid, in seconds.
 pub(crate) const CODE_LIFETIME: u64 = 60;
@@ -27,7 +27,9 @@ impl Broker {
         let asked = &flow.asked;
         let state = asked.state.as_deref();
         match (parameters.get("decision"), &self.settings.provider, subject) {
-            (Some("allow"), Some(provider), _) => self.send_away(provider, flow, request.now).await,
+            (Some("allow"), Some(provider), _) => {
+                self.redirect_to_provider(provider, flow, request.now).await
+            }
             (Some("allow"), None, Some(user)) => {
                 let scopes = asked.scopes.join(" ");
                 tracing::info!(user = user.name, client = asked.name, scopes, "A user let a client in");

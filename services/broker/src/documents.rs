@@ -24,7 +24,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
 use crate::address::is_public;
-use crate::client::Metadata;
+use crate::client_metadata::Metadata;
 
 /// Longest URL of a client, in bytes.
 const MAX_URL: usize = 512;

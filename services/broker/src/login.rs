@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
 
-use crate::Broker;
 use crate::attempts::TooMany;
 use crate::authorize::{FLOW_LIFETIME, Flow};
 use crate::form::Parameters;
@@ -13,6 +12,7 @@ use crate::passwords::Busy;
 use crate::reply;
 use crate::request::BrokerRequest;
 use crate::seal::Purpose;
+use crate::server::Broker;
 use crate::users::{STEP, User};
 
 /// Why a user is not signed in.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 
-use crate::authorize::Asked;
+use crate::asked::Asked;
 use crate::redirect;
 use crate::reply;
 

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use runtime::http_client::{ClientSettings, HttpClient, Protocols};
-use runtime::outbound::Ways;
+use runtime::outbound::OutboundRules;
 use runtime::secret::Secret;
 use runtime::tls::ClientFiles;
 use runtime::tokens::{Discovered, Fetcher, IssuersFile, TokenIdentity, TokenVerifier};
@@ -69,7 +69,7 @@ impl Provider {
     ///
     /// # Errors
     /// The roots cannot be read, or the settings are none of an issuer.
-    pub fn new(settings: ProviderSettings, ways: Ways) -> Result<Self, String> {
+    pub fn new(settings: ProviderSettings, ways: OutboundRules) -> Result<Self, String> {
         let require: serde_json::Map<String, Value> =
             settings.require.iter().map(|(claim, value)| (claim.clone(), json!([value]))).collect();
         let mut entry =

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
-use crate::Broker;
-use crate::client::Metadata;
+use crate::client_metadata::Metadata;
 use crate::fault::Fault;
 use crate::reply;
 use crate::request::BrokerRequest;
 use crate::seal::Purpose;
+use crate::server::Broker;
 
 impl Broker {
     /// `POST /oauth/register`.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, ORIGIN};
 use hyper::{HeaderMap, Method, Uri};
 
-use crate::unix_now;
+use crate::clock::unix_now;
 
 /// A request to the broker.
 #[derive(Debug)]

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use hyper::Response;
 
-use crate::Broker;
 use crate::fault::Fault;
 use crate::form::Parameters;
 use crate::grant::{AccessToken, Grant, RefreshToken};
 use crate::reply;
 use crate::request::BrokerRequest;
 use crate::seal::Purpose;
+use crate::server::Broker;
 use crate::token::client_of;
 
 impl Broker {

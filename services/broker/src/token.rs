@@ -5,7 +5,6 @@ use hyper::{Response, StatusCode};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use crate::Broker;
 use crate::consent::CODE_LIFETIME;
 use crate::fault::Fault;
 use crate::form::Parameters;
@@ -14,6 +13,7 @@ use crate::reply;
 use crate::request::BrokerRequest;
 use crate::rotation::{Position, Reused};
 use crate::seal::Purpose;
+use crate::server::Broker;
 
 impl Broker {
     /// `POST /oauth/token`.

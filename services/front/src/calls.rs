@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 pub use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -13,98 +12,14 @@ use futures_util::{Stream, stream};
 use policy::Requester;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
-use protocol::mcp::catalog::{ListHints, ListKind};
-use protocol::mcp::entry_array::EntryArray;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::subscription::ListenEvent;
 use runtime::keys::Key;
 use tokio::sync::watch;
 
-use crate::introduction::Introduction;
-use crate::listing_access::ListingAccess;
+pub use crate::listing::{Completeness, EntryListing, Listing};
 use crate::principal::{Credential, Principal};
-
-/// Whether a list has everything that it will have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Completeness {
-    /// Everything that is known to come is there.
-    #[default]
-    Complete,
-    /// More is expected until this time.
-    Until(Instant),
-    /// More is expected.
-    Incomplete,
-}
-
-/// A list, built once for each change and shared by all requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EntryListing {
-    /// The entries, in stable order.
-    pub entries: EntryArray,
-    /// Hints for caches of the lists that it is made of.
-    pub hints: ListHints,
-}
-
-/// Contents of list responses, and what the server says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// Lists in the order of [`ListKind::ALL`].
-    pub lists: [EntryListing; 4],
-    /// What the server says of itself.
-    pub introduction: Introduction,
-    /// Whether more is expected.
-    pub completeness: Completeness,
-    /// Who may see what of it; `None`: everybody may see all.
-    pub access: Option<Arc<ListingAccess>>,
-    /// It is one client's view, which no other client may be given.
-    pub is_personal: bool,
-}
-
-impl Listing {
-    /// Returns a list.
-    pub fn list(&self, kind: ListKind) -> &EntryListing {
-        &self.lists[kind as usize]
-    }
-
-    /// Replaces the listing before, and returns whether clients with an open stream are to be told.
-    pub fn replace(before: &mut Arc<Self>, now: Self) -> bool {
-        let changed = !before.changed_kinds(&now).is_empty() || before.access != now.access;
-        *before = Arc::new(now);
-        changed
-    }
-
-    /// Returns what a client may see of it.
-    pub(crate) fn view(self: &Arc<Self>, client: &Requester<'_>) -> Arc<Self> {
-        self.access.as_ref().map_or_else(|| Arc::clone(self), |access| access.view(self, client))
-    }
-
-    /// Returns the lists whose entries are others in `now`.
-    pub fn changed_kinds(&self, now: &Self) -> Vec<ListKind> {
-        let differs = |kind: &ListKind| self.list(*kind).entries != now.list(*kind).entries;
-        ListKind::ALL.into_iter().filter(differs).collect()
-    }
-
-    /// Returns how long a list may be kept, in milliseconds; `most` where its parts say nothing else. A list that is empty or not
-    /// complete may be another in a moment.
-    pub(crate) fn ttl_ms(&self, kind: ListKind, most: u64, now: Instant) -> u64 {
-        let list = self.list(kind);
-        if self.is_settled(now) && !list.entries.is_empty() {
-            list.hints.ttl_ms.map_or(most, |ttl| ttl.min(most))
-        } else {
-            0
-        }
-    }
-
-    /// Returns whether nothing more is expected.
-    pub(crate) fn is_settled(&self, now: Instant) -> bool {
-        match self.completeness {
-            Completeness::Complete => true,
-            Completeness::Until(due) => due <= now,
-            Completeness::Incomplete => false,
-        }
-    }
-}
 
 /// Origin of a call, for routing rules and limits. Never logged.
 #[derive(Clone, Copy)]
@@ -223,37 +138,5 @@ impl<C: Calls> Calls for Arc<C> {
 
     fn post(&self, session: &str, message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
         (**self).post(session, message)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_list_holds_as_long_as_its_shortest_part_and_not_at_all_while_more_is_expected() {
-        let now = Instant::now();
-        let ttl = |tools: usize, ttl_ms, completeness| {
-            let hints = ListHints { ttl_ms, private: false };
-            let entries = EntryArray::new((0..tools).map(|_| ("a", "{}")));
-            let mut listing = Listing { completeness, ..Listing::default() };
-            listing.lists[0] = EntryListing { entries, hints };
-            listing.ttl_ms(ListKind::Tools, 60, now)
-        };
-        let later = Completeness::Until(now + Duration::from_secs(1));
-        for (tools, hint, completeness, expected) in [
-            (1, None, Completeness::Complete, 60),
-            (1, Some(5), Completeness::Complete, 5),
-            (1, Some(0), Completeness::Complete, 0),
-            (1, Some(99), Completeness::Complete, 60),
-            (0, Some(5), Completeness::Complete, 0),
-            (1, None, later, 0),
-            (1, None, Completeness::Until(now), 60),
-            (1, Some(5), Completeness::Incomplete, 0),
-        ] {
-            assert_eq!(ttl(tools, hint, completeness), expected, "{tools} {hint:?} {completeness:?}");
-        }
     }
 }

@@ -16,7 +16,7 @@ use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use runtime::http_client::{ClientSettings, ConnectFault, Connector, Protocols};
 use runtime::io_fault::describe;
-use runtime::outbound::Ways;
+use runtime::outbound::OutboundRules;
 use runtime::tls::{TlsError, pinned};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,7 +32,7 @@ pub(crate) struct Target {
     /// TLS configuration, where the server speaks TLS.
     pub(crate) tls: Option<Arc<ClientConfig>>,
     /// The forward proxies on the way. A server of this machine has none.
-    pub(crate) ways: Ways,
+    pub(crate) ways: OutboundRules,
 }
 
 impl Target {
@@ -48,7 +48,7 @@ impl Target {
             "::" => "::1",
             other => other,
         };
-        Self { host: host.to_owned(), port, tls: None, ways: Ways::default() }
+        Self { host: host.to_owned(), port, tls: None, ways: OutboundRules::default() }
     }
 }
 

@@ -9,7 +9,7 @@ use runtime::config::{EVERY, is_loopback_authority, ops_listener, ways_of};
 use runtime::env::{Problems, Reader, Snapshot, parse};
 use runtime::keys::KeysFile;
 use runtime::listen::ListenAddr;
-use runtime::outbound::Ways;
+use runtime::outbound::OutboundRules;
 use runtime::tls::ClientFiles;
 
 use crate::command_error::CommandError;
@@ -78,7 +78,11 @@ pub(crate) fn at_url(
         None => config(format!("{flag} {:?}: {error}", url.as_str())),
     })?;
     // A forward proxy does not lead back to this machine.
-    let ways = if is_loopback_authority(url.host_str().unwrap_or_default()) { Ways::default() } else { ways };
+    let ways = if is_loopback_authority(url.host_str().unwrap_or_default()) {
+        OutboundRules::default()
+    } else {
+        ways
+    };
     Ok(Target { host, port: url.port_or_known_default().unwrap_or(80), tls, ways })
 }
 

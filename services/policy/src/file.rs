@@ -4,13 +4,13 @@ use runtime::document::{Cursor, Map};
 
 use crate::annotations::AnnotationMatch;
 use crate::argument::{Argument, Test};
+use crate::contents::{Contents, Fallback};
 use crate::glob::Glob;
 use crate::place::Places;
 use crate::pointer::Pointer;
-use crate::policy::{Contents, Fallback};
 use crate::roles::Roles;
 use crate::rule::{Effect, Rule};
-use crate::source::Side;
+use crate::side::Side;
 use crate::subject::What;
 use crate::tests_section;
 use crate::who::{Conditions, Who};

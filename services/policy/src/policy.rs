@@ -4,33 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::annotations::Annotations;
-use crate::asker::{Asker, Askers, Clearance};
+use crate::client_rules::{Clearance, ClientRules, KnownClients};
+use crate::contents::{Contents, Fallback};
 use crate::decision::Decision;
 use crate::place::Place;
+use crate::probe::PolicyTest;
 use crate::requester::Requester;
 use crate::roles::{Role, Roles};
 use crate::rule::{Effect, Rule};
 use crate::rule_set::RuleSet;
 use crate::subject::{Subject, SubjectKind};
-use crate::tests_section::PolicyTest;
-
-/// What holds where no rule allows or denies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Fallback {
-    Allow,
-    #[default]
-    Deny,
-}
-
-/// The contents of a policy file.
-#[derive(Debug, Default)]
-pub(crate) struct Contents {
-    pub(crate) fallback: Fallback,
-    /// Denying rules first.
-    pub(crate) rules: Vec<Rule>,
-    pub(crate) operators: Option<Roles>,
-    pub(crate) tests: Vec<PolicyTest>,
-}
 
 /// A policy.
 #[derive(Debug)]
@@ -43,7 +26,7 @@ pub struct Policy {
     deny_arguments: RuleSet,
     /// All rules with conditions on arguments.
     arguments: RuleSet,
-    askers: Askers,
+    known: KnownClients,
 }
 
 /// A rule of the file, for messages.
@@ -69,7 +52,7 @@ impl Policy {
             deny: set(&|rule| !rule.allows() && rule.arguments.is_empty()),
             deny_arguments: set(&|rule| !rule.allows() && !rule.arguments.is_empty()),
             arguments: set(&|rule| !rule.arguments.is_empty()),
-            askers: Askers::default(),
+            known: KnownClients::default(),
             contents,
         }
     }
@@ -117,12 +100,12 @@ impl Policy {
     }
 
     /// Returns a client as the rules see it.
-    pub fn asker(&self, client: &Requester<'_>) -> Arc<Asker> {
+    pub fn client_rules(&self, client: &Requester<'_>) -> Arc<ClientRules> {
         let rules = &self.contents.rules;
         let set = |has: &dyn Fn(&Rule) -> bool| {
             RuleSet::of(rules.len(), |number| rules.get(number).is_some_and(has))
         };
-        self.askers.get(client, || Asker {
+        self.known.get(client, || ClientRules {
             who: set(&|rule| rule.is_about_client(client)),
             scoped: set(&|rule| rule.is_in_scope(client)),
         })
@@ -148,33 +131,33 @@ impl Policy {
     }
 
     /// Returns whether a rule of the client asks for the arguments of such a request.
-    pub fn needs_arguments(&self, asker: &Asker, target: &RuleSet) -> bool {
-        RuleSet::meet(&asker.who, target, &self.arguments)
+    pub fn needs_arguments(&self, client_rules: &ClientRules, target: &RuleSet) -> bool {
+        RuleSet::meet(&client_rules.who, target, &self.arguments)
     }
 
     /// Returns the client's rules whose conditions on arguments hold for its message.
-    pub fn arguments(&self, asker: &Asker, message: &[u8]) -> RuleSet {
+    pub fn arguments(&self, client_rules: &ClientRules, message: &[u8]) -> RuleSet {
         let rules = &self.contents.rules;
         RuleSet::of(rules.len(), |number| {
-            let asks = asker.who.has(number) && self.arguments.has(number);
+            let asks = client_rules.who.has(number) && self.arguments.has(number);
             asks && rules.get(number).is_some_and(|rule| rule.arguments_hold(message))
         })
     }
 
     /// Returns what waiting calls of a client are told apart by.
-    pub fn clearance(&self, asker: Arc<Asker>, arguments: Option<RuleSet>) -> Clearance {
-        Clearance { generation: self.generation, asker, arguments }
+    pub fn clearance(&self, client_rules: Arc<ClientRules>, arguments: Option<RuleSet>) -> Clearance {
+        Clearance { generation: self.generation, client_rules, arguments }
     }
 
     /// Decides on a request for a subject of this kind. Without `arguments` whether any arguments would do.
     pub fn decide(
         &self,
         kind: Option<SubjectKind>,
-        asker: &Asker,
+        client_rules: &ClientRules,
         target: &RuleSet,
         arguments: Option<&RuleSet>,
     ) -> Decision {
-        let Asker { who, scoped } = asker;
+        let ClientRules { who, scoped } = client_rules;
         if RuleSet::meet(who, target, &self.deny) {
             return Decision::Hidden(RuleSet::common([who, target, &self.deny]).next());
         }
@@ -200,7 +183,7 @@ impl Policy {
     }
 
     /// Returns whether a client might use an entry of this name at some slave: what is said of entries that are not there at present.
-    pub fn may_know(&self, asker: &Asker, subject: &Subject<'_>) -> bool {
+    pub fn may_know(&self, client_rules: &ClientRules, subject: &Subject<'_>) -> bool {
         let rules = &self.contents.rules;
         let target = RuleSet::of(rules.len(), |number| {
             rules.get(number).is_some_and(|rule| {
@@ -208,7 +191,7 @@ impl Policy {
                 (rule.allows() || is_certain) && rule.is_about(subject, None)
             })
         });
-        self.decide(Some(subject.kind), asker, &target, None).is_shown()
+        self.decide(Some(subject.kind), client_rules, &target, None).is_shown()
     }
 }
 

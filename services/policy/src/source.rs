@@ -9,18 +9,10 @@ use runtime::follow::WatchedFile;
 
 use crate::file;
 use crate::policy::Policy;
+use crate::side::Side;
 
 /// Size of the file, in bytes.
 const MAX_FILE_SIZE: u64 = 4 << 20;
-
-/// Whose policy a file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// A proxy's (`POLICY`).
-    Proxy,
-    /// A slave's (`SLAVE_POLICY`), whose rules name no slaves.
-    Slave,
-}
 
 /// The file as read at start.
 #[derive(Clone, Debug)]

@@ -7,62 +7,13 @@ use std::collections::BTreeMap;
 use runtime::document::{Cursor, Map};
 use serde_json::value::RawValue;
 
-use crate::policy::Policy;
-use crate::probe::Probe;
+use crate::probe::{PolicyTest, Probe};
 use crate::requester::Requester;
-use crate::source::Side;
+use crate::side::Side;
 use crate::subject::SubjectKind;
 
 /// What may be expected.
 const EXPECTED: [&str; 4] = ["allow", "challenge", "forbidden", "deny"];
-
-/// A test of the file.
-#[derive(Clone, Debug)]
-pub(crate) struct PolicyTest {
-    name: String,
-    line: u64,
-    probe: Probe,
-    expected: &'static str,
-}
-
-/// The outcome of a test.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestReport {
-    /// Its name.
-    pub name: String,
-    /// Its line.
-    pub line: u64,
-    /// What was expected: `allow`, `challenge`, `forbidden` or `deny`.
-    pub expected: &'static str,
-    /// What the policy decides.
-    pub decided: &'static str,
-    /// Name of the rule that decided.
-    pub rule: Option<String>,
-}
-
-impl TestReport {
-    /// Returns whether the policy decides as expected.
-    pub fn passes(&self) -> bool {
-        self.expected == self.decided
-    }
-}
-
-impl Policy {
-    /// Runs the tests of the file.
-    pub fn run_tests(&self) -> Vec<TestReport> {
-        let run = |test: &PolicyTest| {
-            let decision = self.decide_probe(&test.probe);
-            TestReport {
-                name: test.name.clone(),
-                line: test.line,
-                expected: test.expected,
-                decided: decision.as_str(),
-                rule: decision.rule().and_then(|rule| self.rule(rule)).map(|rule| rule.name),
-            }
-        };
-        self.tests().iter().map(run).collect()
-    }
-}
 
 /// Reads the tests. Problems are reported to the document.
 pub(crate) fn read(cursor: &Cursor<'_>, side: Side) -> Vec<PolicyTest> {

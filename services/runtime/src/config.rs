@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::call_lines::CallLog;
 use crate::env::{Reader, Snapshot, parse};
 use crate::listen::ListenAddr;
-use crate::outbound::Ways;
+use crate::outbound::OutboundRules;
 
 pub use access::{AccessConfig, AnonymousAccess, IssuersConfig, KeyConfig, secret_list, warn_of_short};
 pub use audit::{AUDIT, AuditConfig, AuditTarget};
@@ -111,7 +111,7 @@ pub struct CommonConfig {
     /// `AUDIT_*`: the audit stream; `None`: no audit.
     pub audit: Option<AuditConfig>,
     /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `EXTRA_CA_FILE`: the ways to servers.
-    pub ways: Ways,
+    pub ways: OutboundRules,
     /// `OTEL_*`: the export of traces; `None`: no traces.
     pub traces: Option<TraceConfig>,
     /// `LIST_TTL_MS`: `ttlMs` of modern list results.

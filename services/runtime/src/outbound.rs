@@ -1,7 +1,7 @@
-//! Ways out: whether a connection to a server goes there directly or through a forward proxy, and the tunnel through one
+//! OutboundRules out: whether a connection to a server goes there directly or through a forward proxy, and the tunnel through one
 //! (RFC 9110, 9.3.6). Must not know what is sent, nor why.
 //!
-//! [`Ways`] holds what the variables say and decides for each server; [`ForwardProxy`] opens the tunnels. Credentials of proxies
+//! [`OutboundRules`] holds what the variables say and decides for each server; [`ForwardProxy`] opens the tunnels. Credentials of proxies
 //! are in no text of this module.
 
 mod answer;
@@ -15,4 +15,4 @@ pub use fault::{WayFault, WayFaultKind};
 pub use forward_proxy::ForwardProxy;
 pub use no_proxy::NoProxy;
 pub use proxy_url::ProxyUrlError;
-pub use ways::{Channel, Choice, UnusableProxy, Way, Ways};
+pub use ways::{Channel, Choice, OutboundRules, UnusableProxy, Way};

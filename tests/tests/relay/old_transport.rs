@@ -140,8 +140,14 @@ async fn session(stream_at: SocketAddr, post_at: SocketAddr, fixture: &Fixture, 
     let answer = stream.message().await;
     assert!(answer["result"]["content"][0]["text"].as_str().unwrap().contains("file:///x"), "{answer}");
 
+    cancel_and_end(stream, post_at, fixture, name).await;
+}
+
+/// Cancels a call, and ends the session while another one runs.
+async fn cancel_and_end(mut stream: Stream, post_at: SocketAddr, fixture: &Fixture, name: &str) {
     // A cancelled call ends without an answer; others go on.
     let held = format!("{name} held");
+    fixture.open_gate(&held, 0);
     assert_eq!(stream.post(post_at, run(5, &held, 1)).await, 202);
     fixture.wait_for(&held, "start").await;
     let cancelled =
@@ -155,6 +161,7 @@ async fn session(stream_at: SocketAddr, post_at: SocketAddr, fixture: &Fixture, 
 
     // The session ends with its stream, and with it what still runs.
     let last = format!("{name} last");
+    fixture.open_gate(&last, 0);
     assert_eq!(stream.post(post_at, run(7, &last, 1)).await, 202);
     fixture.wait_for(&last, "start").await;
     let Stream { exchange, endpoint, .. } = stream;

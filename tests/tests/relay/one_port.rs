@@ -161,6 +161,10 @@ async fn clients_at_their_limits_keep_no_slave_out() {
         proxy.accepted(1).await;
         assert_eq!(try_status(proxy.http, "/healthz").await, Some(503));
         drop(held);
+        wait::until("the closed connections to be counted no more", async || {
+            (try_status(proxy.http, "/healthz").await == Some(200)).then_some(())
+        })
+        .await;
         echoes(&proxy, "again").await;
     }
 }

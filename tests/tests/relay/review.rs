@@ -52,6 +52,7 @@ async fn with_variables(script: &str, variables: &[(&str, &str)]) -> (Proxy, Sla
         .iter()
         .fold(Setup::slave("one", proxy.link), |setup, (name, value)| setup.env(name, *value));
     let slave = setup
+        .env("PROXY_TUNNEL_URL", "none")
         .env("MR_PILOT_COMMAND", path.to_str().unwrap())
         .env("GITLAB_TOKEN", "token-for-the-cli")
         .env("LLM_MODEL", "model-for-the-cli")

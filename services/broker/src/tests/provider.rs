@@ -90,7 +90,7 @@ impl TestProvider {
 
     /// The claims of a good answer.
     fn good(&self, nonce: &str) -> Value {
-        let now = crate::unix_now();
+        let now = crate::clock::unix_now();
         json!({"iss": self.issuer, "sub": "user 7", "aud": CLIENT_ID, "nonce": nonce, "iat": now, "exp": now + 300,
             "groups": ["dev"], "hd": "example.com"})
     }
@@ -103,7 +103,7 @@ impl TestProvider {
             secret: Some(runtime::secret::Secret::new(SECRET)),
             require: vec![("hd".into(), "example.com".into())],
         };
-        let provider = Provider::new(settings, runtime::outbound::Ways::default());
+        let provider = Provider::new(settings, runtime::outbound::OutboundRules::default());
         broker.settings.provider = Some(Arc::new(provider.unwrap()));
         broker
     }

@@ -155,14 +155,18 @@ fn quotable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use runtime::outbound::Ways;
+    use runtime::outbound::OutboundRules;
     use runtime::tokens::IssuersFile;
 
     use super::*;
 
     fn tokens(resource: &str, scopes: &str) -> TokenVerifier {
         let file = format!("issuers:\n- {{issuer: https://id.example, scopes: {scopes}}}\n");
-        TokenVerifier::new(resource, &IssuersFile::from_bytes(file.as_bytes()).unwrap(), Ways::default())
+        TokenVerifier::new(
+            resource,
+            &IssuersFile::from_bytes(file.as_bytes()).unwrap(),
+            OutboundRules::default(),
+        )
     }
 
     #[test]

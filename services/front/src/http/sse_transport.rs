@@ -13,9 +13,10 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use bytes::Bytes;
 use http_body::Body;
 use protocol::mcp::envelope::{Message, Text, parse};
-use protocol::mcp::era::{Era, Version};
+use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 
+use self::requests::caller;
 use super::accept::{accepts_events, check_content_type};
 use super::context::{Handled, HandlerResult, RequestContext};
 use super::message::{MAX_ID_BYTES, deliver_reply};
@@ -26,10 +27,9 @@ use super::response_body::ResponseBody;
 use super::{batch, era};
 use crate::calls::Calls;
 use crate::edge::unix_now;
-use crate::method::{Caller, envelope_failure, method_label};
+use crate::method::{envelope_failure, method_label};
 use crate::open_streams;
 use crate::session::Session;
-use crate::trace::Trace;
 
 /// Path of the stream.
 const STREAM: &str = "/sse";
@@ -143,19 +143,6 @@ async fn carry<C: Calls>(
     let sealed = Bytes::from(sealed.ok_or(Failure::Internal)?);
     let carried = edge.calls.post(&session.key(), sealed);
     tokio::time::timeout(CARRY_TIMEOUT, carried).await.unwrap_or(Err(Failure::Timeout))
-}
-
-/// Returns the sender of the messages of a stream.
-fn caller(session: &Session, version: Version, capabilities: Option<std::sync::Arc<str>>) -> Caller {
-    Caller {
-        era: Era::Legacy,
-        version,
-        session: Some(session.key()),
-        capabilities,
-        place: None,
-        param_headers: std::collections::BTreeMap::new(),
-        trace: Trace::default(),
-    }
 }
 
 #[cfg(test)]

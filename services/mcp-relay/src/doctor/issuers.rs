@@ -1,7 +1,7 @@
 //! Checks of access tokens as a client would meet them: its first request, the metadata of this server, and that of each issuer. Knows no mode.
 
 use runtime::config::{CommonConfig, IssuersConfig};
-use runtime::outbound::Ways;
+use runtime::outbound::OutboundRules;
 use runtime::tokens::{Discovered, Fetcher, Issuer, KeyLocation, Probe};
 use serde_json::Value;
 use url::Url;
@@ -107,7 +107,7 @@ fn check_metadata(config: &IssuersConfig, url: &Url, probe: &Probe) -> Result<((
 }
 
 /// Reads the metadata of an issuer as clients do, whatever this server needs of it.
-async fn examine_issuer(issuer: &Issuer, ways: &Ways) -> Result<((), String), Fault> {
+async fn examine_issuer(issuer: &Issuer, ways: &OutboundRules) -> Result<((), String), Fault> {
     let name = issuer.identifier();
     let fetcher = Fetcher::new(issuer.ca().cloned(), ways.clone());
     let found = Discovered::fetch(&fetcher, name).await;
@@ -166,7 +166,7 @@ mod tests {
     fn config(resource: &str) -> IssuersConfig {
         let file = FollowedFile { variable: "AUTH_ISSUERS", path: "/x".into(), digest: content_digest(b"") };
         let issuers = IssuersFile::from_bytes(b"issuers:\n- issuer: https://id.example\n").unwrap();
-        IssuersConfig { resource: resource.to_owned(), issuers, file, ways: Ways::default() }
+        IssuersConfig { resource: resource.to_owned(), issuers, file, ways: OutboundRules::default() }
     }
 
     fn probe(status: u16, challenge: &str, location: &str, body: &str) -> Probe {

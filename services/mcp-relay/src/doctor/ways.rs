@@ -1,7 +1,7 @@
 //! Which way each connection out goes: directly, or through a forward proxy. Opens none.
 
 use runtime::config::CommonConfig;
-use runtime::outbound::{Channel, Way, Ways};
+use runtime::outbound::{Channel, OutboundRules, Way};
 
 use super::report::{Fault, Report};
 
@@ -25,7 +25,7 @@ pub(super) fn step<T>(report: &mut Report, way: &Way, tunneled: Result<(T, Strin
 }
 
 /// Reports the way to the server of an `http://` or `https://` URL, which is shown without path and credentials.
-pub(super) fn url(report: &mut Report, what: &str, url: &url::Url, ways: &Ways) {
+pub(super) fn url(report: &mut Report, what: &str, url: &url::Url, ways: &OutboundRules) {
     let channel = if url.scheme() == "https" { Channel::Tls } else { Channel::Plain };
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
     let server = format!("{what} ({}://{host}:{port})", url.scheme());

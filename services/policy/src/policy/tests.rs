@@ -1,10 +1,12 @@
+//! Tests of decisions: what the rules say in words, and what the compiled form makes of them.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::source::Side;
+use crate::side::Side;
 
 fn parse(text: &str) -> Policy {
     Policy::parse(text, Side::Proxy).unwrap()
@@ -34,10 +36,10 @@ fn decide(policy: &Policy, asked: &Asked<'_>) -> Decision {
     let labels = BTreeMap::from([("env".to_owned(), asked.code.to_owned())]);
     let subject = Subject::named(asked.kind, asked.names[0], asked.names[1]);
     let target = policy.target(&subject, Place { code: asked.code, labels: &labels }, None);
-    let asker = policy.asker(&asked.client);
+    let client_rules = policy.client_rules(&asked.client);
     let message = format!(r#"{{"params":{{"arguments":{}}}}}"#, asked.arguments);
-    let arguments = policy.arguments(&asker, message.as_bytes());
-    policy.decide(Some(asked.kind), &asker, &target, Some(&arguments))
+    let arguments = policy.arguments(&client_rules, message.as_bytes());
+    policy.decide(Some(asked.kind), &client_rules, &target, Some(&arguments))
 }
 
 fn tool(policy: &Policy, client: Requester<'static>, name: &str) -> &'static str {
@@ -236,10 +238,11 @@ denny: []
 #[test]
 fn clients_that_no_rule_tells_apart_are_equal() {
     let policy = parse("allow: [{ who: { group: dev }, tools: a }]");
-    let (one, two) = (policy.asker(&member(&["dev", "x"])), policy.asker(&member(&["dev", "y"])));
+    let (one, two) =
+        (policy.client_rules(&member(&["dev", "x"])), policy.client_rules(&member(&["dev", "y"])));
     assert_eq!(one, two);
-    assert!(Arc::ptr_eq(&one, &policy.asker(&member(&["dev", "x"]))));
-    assert_ne!(one, policy.asker(&member(&["x"])));
+    assert!(Arc::ptr_eq(&one, &policy.client_rules(&member(&["dev", "x"]))));
+    assert_ne!(one, policy.client_rules(&member(&["x"])));
 }
 
 /// A rule as the property below makes it.

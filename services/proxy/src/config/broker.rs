@@ -11,7 +11,7 @@ use broker::{
 use runtime::config::CommonConfig;
 use runtime::env::{Reader, Setting, parse};
 use runtime::io_fault::describe;
-use runtime::outbound::Ways;
+use runtime::outbound::OutboundRules;
 use runtime::secret::{KeyOrigin, Secret};
 
 runtime::variables! {
@@ -132,7 +132,12 @@ fn users(reader: &mut Reader<'_>, setting: &Setting) -> Option<(UsersFile, PathB
 }
 
 /// Reads the identity provider. Its values are checked also where the broker is off.
-fn provider(reader: &mut Reader<'_>, settings: &Settings, ways: &Ways, is_on: bool) -> Option<Arc<Provider>> {
+fn provider(
+    reader: &mut Reader<'_>,
+    settings: &Settings,
+    ways: &OutboundRules,
+    is_on: bool,
+) -> Option<Arc<Provider>> {
     let issuer =
         reader.optional(&settings.broker_issuer, |text| parse::http_url(text).map(|_| text.to_owned()));
     let client_id = reader.optional(&settings.broker_client_id, client_id);

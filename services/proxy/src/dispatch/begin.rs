@@ -115,14 +115,8 @@ pub(super) fn begin(
     limits.admit(context)?;
     let clearance = clear(pool, &new_call, &context.requester())?;
     admit_to_tool(&new_call.tool, pool.limit.as_deref())?;
-    let route = pool.routes.route(&MatchInput::new(
-        ClientIdentity::of(context),
-        context.headers,
-        &new_call.header.param_headers,
-        &new_call.message,
-    ))?;
     let fleet = forwarder.registry.fleet();
-    let route = narrow(pool, route, new_call.header.request_state, fleet)?.cleared(clearance);
+    let route = choose_route(pool, &new_call, context, fleet)?.cleared(clearance);
     let route = permission::narrow(pool.access.as_ref(), &new_call.tool, route)
         .ok_or_else(|| denial::unknown(pool.kind, new_call.tool.clone()))?;
     let client = context.client(new_call.header.session.as_deref());
@@ -166,6 +160,22 @@ pub(super) fn begin(
         timer: None,
         guard: CallGuard::default(),
     }))
+}
+
+/// Returns the slaves that the rules choose for a call, and of these the one that gave out what it brings back.
+fn choose_route(
+    pool: &Pool,
+    new_call: &NewCall,
+    context: &CallContext<'_>,
+    fleet: &Fleet,
+) -> Result<Route<Slave>, Failure> {
+    let route = pool.routes.route(&MatchInput::new(
+        ClientIdentity::of(context),
+        context.headers,
+        &new_call.header.param_headers,
+        &new_call.message,
+    ))?;
+    narrow(pool, route, new_call.header.request_state, fleet)
 }
 
 /// Encodes a header that leaves room for a trace context.

@@ -119,7 +119,9 @@ impl Directory {
     pub(super) fn may_know(&self, kind: Kind, name: &str, client: &Requester<'_>) -> bool {
         let Some(policy) = &self.policy else { return true };
         let kind = SubjectKind::of(Some(kind));
-        kind.is_none_or(|kind| policy.may_know(&policy.asker(client), &Subject::named(kind, name, name)))
+        kind.is_none_or(|kind| {
+            policy.may_know(&policy.client_rules(client), &Subject::named(kind, name, name))
+        })
     }
 
     /// Explains why there is no such entry. With a policy nothing is said of entries that the client may not know of.

@@ -178,7 +178,16 @@ impl Forwarder {
         }
         // Where there is one, it is another provider's.
         let directory = self.directory.load();
-        if directory.any_ready && directory.find(before.kind, tool).is_none() {
+        if !directory.any_slave {
+            return Err(Failure::NoSlave);
+        }
+        if !directory.any_ready {
+            return Err(Failure::Draining);
+        }
+        let now = Instant::now();
+        let is_expected =
+            |kind| directory.catalogs_due(now).is_some() || directory.is_withheld(kind, tool, now);
+        if directory.find(before.kind, tool).is_none() && !before.kind.is_some_and(is_expected) {
             return Err(denial::unknown(before.kind, tool.to_owned()));
         }
         Err(Failure::NoSlaveForTool { name: tool.to_owned(), wanted: None })
@@ -253,7 +262,9 @@ impl Forwarder {
         let Some(policy) = directory.policy() else { return true };
         let pool = directory.find(Some(kind), name);
         match pool.and_then(|pool| pool.access.as_ref()?.rules_at(slave)) {
-            Some((kind, rules)) => policy.decide(Some(kind), &policy.asker(client), rules, None).is_shown(),
+            Some((kind, rules)) => {
+                policy.decide(Some(kind), &policy.client_rules(client), rules, None).is_shown()
+            }
             None => permission::may_use(policy, client, kind, name, slave),
         }
     }

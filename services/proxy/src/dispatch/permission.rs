@@ -149,9 +149,10 @@ impl PoolAccess {
 
     /// Decides whether a client may know of what it names, whatever the arguments.
     pub(super) fn show(&self, client: &Requester<'_>, name: &str) -> Decision {
-        let asker = self.policy.asker(client);
+        let client_rules = self.policy.client_rules(client);
         self.with_groups(name, |kind, groups| {
-            let decisions = groups.iter().map(|group| self.policy.decide(kind, &asker, &group.rules, None));
+            let decisions =
+                groups.iter().map(|group| self.policy.decide(kind, &client_rules, &group.rules, None));
             decisions.reduce(Decision::or).unwrap_or(Decision::Hidden(None))
         })
     }
@@ -166,14 +167,17 @@ impl PoolAccess {
         name: &str,
         message: &[u8],
     ) -> Result<Arc<Clearance>, Decision> {
-        let asker = self.policy.asker(client);
+        let client_rules = self.policy.client_rules(client);
         self.with_groups(name, |kind, groups| {
-            let asks = groups.iter().any(|group| self.policy.needs_arguments(&asker, &group.rules));
-            let arguments = asks.then(|| self.policy.arguments(&asker, message));
-            let decide = |group: &Group| self.policy.decide(kind, &asker, &group.rules, arguments.as_ref());
+            let asks = groups.iter().any(|group| self.policy.needs_arguments(&client_rules, &group.rules));
+            let arguments = asks.then(|| self.policy.arguments(&client_rules, message));
+            let decide =
+                |group: &Group| self.policy.decide(kind, &client_rules, &group.rules, arguments.as_ref());
             let decision = groups.iter().map(decide).reduce(Decision::or).unwrap_or(Decision::Hidden(None));
             match decision {
-                Decision::Allowed => Ok(Arc::new(self.policy.clearance(Arc::clone(&asker), arguments))),
+                Decision::Allowed => {
+                    Ok(Arc::new(self.policy.clearance(Arc::clone(&client_rules), arguments)))
+                }
                 refused => Err(refused),
             }
         })
@@ -185,12 +189,14 @@ impl PoolAccess {
         if clearance.generation != self.policy.generation() {
             return Some(Vec::new());
         }
-        let Clearance { asker, arguments, .. } = clearance;
+        let Clearance { client_rules, arguments, .. } = clearance;
         self.with_groups(name, |kind, groups| {
             let may = |group: &&Group| {
-                let is_known = arguments.is_some() || !self.policy.needs_arguments(asker, &group.rules);
+                let is_known =
+                    arguments.is_some() || !self.policy.needs_arguments(client_rules, &group.rules);
                 is_known
-                    && self.policy.decide(kind, asker, &group.rules, arguments.as_ref()) == Decision::Allowed
+                    && self.policy.decide(kind, client_rules, &group.rules, arguments.as_ref())
+                        == Decision::Allowed
             };
             let allowed: Vec<&Group> = groups.iter().filter(may).collect();
             let is_all = !allowed.is_empty() && allowed.len() == groups.len();
@@ -212,14 +218,14 @@ pub(super) fn may_use(
         Some(kind) => policy.target(&Subject::named(kind, name, name), member.place(), None),
         None => policy.target_of_place(member.place()),
     };
-    policy.decide(kind, &policy.asker(client), &target, None).is_shown()
+    policy.decide(kind, &policy.client_rules(client), &target, None).is_shown()
 }
 
 /// Returns whether a client may read a resource at a slave.
 pub(super) fn may_read(policy: &Policy, client: &Requester<'_>, uri: &str, slave: &Slave) -> bool {
     let member = Member::of(slave);
     let target = policy.target(&Subject::resource([uri]), member.place(), None);
-    let decision = policy.decide(Some(SubjectKind::Resource), &policy.asker(client), &target, None);
+    let decision = policy.decide(Some(SubjectKind::Resource), &policy.client_rules(client), &target, None);
     decision == Decision::Allowed
 }
 

@@ -28,7 +28,7 @@ pub(super) fn start(config: &ProxyConfig) -> Option<Arc<Broker>> {
 
 /// Follows the broker's files.
 pub(super) fn follow(broker: Arc<Broker>, reload: ReloadSignal) -> AbortOnDropHandle<()> {
-    super::spawn(async move { broker.follow(reload).await })
+    AbortOnDropHandle::new(tokio::spawn(async move { broker.follow(reload).await }))
 }
 
 /// Returns the broker as the clients' port knows it.

@@ -10,7 +10,7 @@ use super::variables::Settings;
 use crate::env::{Reader, Setting, parse};
 use crate::follow::content_digest;
 use crate::keys::{FollowedFile, KeyStore, KeysFile};
-use crate::outbound::Ways;
+use crate::outbound::OutboundRules;
 use crate::secret::{MIN_SECRET_CHARACTERS, SecretSet, is_short};
 use crate::tokens::{IssuersFile, TokenVerifier};
 
@@ -60,7 +60,7 @@ pub struct IssuersConfig {
     /// The file to follow.
     pub file: FollowedFile,
     /// How issuers are reached.
-    pub ways: Ways,
+    pub ways: OutboundRules,
 }
 
 impl IssuersConfig {
@@ -88,7 +88,7 @@ pub struct AccessConfig {
 }
 
 /// Reads the variables of access and the files that they name. Issuers are reached by `ways`.
-pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, ways: &Ways) -> AccessConfig {
+pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, ways: &OutboundRules) -> AccessConfig {
     let public = reader.optional(&settings.public_url, parse::http_url);
     let hosts = reader.optional(&settings.allowed_hosts, AllowedHosts::parse).unwrap_or_default();
     let everyone = reader.value(&settings.allow_anonymous, parse::flag);
@@ -107,7 +107,7 @@ fn issuers(
     reader: &mut Reader<'_>,
     settings: &Settings,
     public: Option<&Url>,
-    ways: &Ways,
+    ways: &OutboundRules,
 ) -> Option<IssuersConfig> {
     let setting = &settings.auth_issuers;
     let file = reader.optional(setting, |path| {
@@ -191,7 +191,7 @@ mod tests {
         let tables = [EVERY];
         let mut reader = Reader::new("test", &snapshot, &tables);
         let settings = Settings::read(&mut reader);
-        let access = read(&mut reader, &settings, &Ways::default());
+        let access = read(&mut reader, &settings, &OutboundRules::default());
         reader.finish(access)
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::env::{Problems, Reader, Setting, Snapshot};
-use crate::outbound::{Choice, ForwardProxy, NoProxy, ProxyUrlError, UnusableProxy, Ways};
+use crate::outbound::{Choice, ForwardProxy, NoProxy, OutboundRules, ProxyUrlError, UnusableProxy};
 use crate::tls::ClientFiles;
 
 crate::variables! {
@@ -22,7 +22,7 @@ crate::variables! {
 ///
 /// # Errors
 /// A variable cannot be used.
-pub fn ways_of(snapshot: &Snapshot) -> Result<Ways, Problems> {
+pub fn ways_of(snapshot: &Snapshot) -> Result<OutboundRules, Problems> {
     let tables = [OUTBOUND];
     let mut reader = Reader::new("forward proxies", snapshot, &tables);
     let ways = read(&mut reader);
@@ -30,7 +30,7 @@ pub fn ways_of(snapshot: &Snapshot) -> Result<Ways, Problems> {
 }
 
 /// Reads the variables of [`OUTBOUND`], which the reader's tables must contain.
-pub(super) fn read(reader: &mut Reader<'_>) -> Ways {
+pub(super) fn read(reader: &mut Reader<'_>) -> OutboundRules {
     let settings = Settings::read(reader);
     let extra_roots = reader.optional(&settings.extra_ca_file, |text| {
         let files = ClientFiles { extra_roots: Some(PathBuf::from(text)), ..ClientFiles::default() };
@@ -46,7 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Ways {
     for entry in strange {
         reader.warn(format!("NO_PROXY: {entry:?} is no name, address or network and counts for nothing"));
     }
-    Ways::new(tls.or_else(|| all.clone()), plain.or(all), except).with_extra_roots(extra_roots)
+    OutboundRules::new(tls.or_else(|| all.clone()), plain.or(all), except).with_extra_roots(extra_roots)
 }
 
 /// Reads a forward proxy. One of another kind is no problem until a connection needs it, since the variables are those of many
@@ -74,7 +74,7 @@ mod tests {
     use crate::env::Loaded;
     use crate::outbound::Channel;
 
-    fn load(pairs: &[(&str, &str)]) -> Result<Loaded<Ways>, Problems> {
+    fn load(pairs: &[(&str, &str)]) -> Result<Loaded<OutboundRules>, Problems> {
         let snapshot = Snapshot::of(pairs.iter().copied());
         let tables = [OUTBOUND];
         let mut reader = Reader::new("test", &snapshot, &tables);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::env::{Reader, Setting, parse};
-use crate::outbound::Ways;
+use crate::outbound::OutboundRules;
 use crate::tls::ClientFiles;
 
 crate::variables! {
@@ -95,7 +95,7 @@ pub struct TraceConfig {
     /// The trusted authorities for an `https://` collector.
     pub trust: ClientFiles,
     /// The forward proxies on the way to the collector.
-    pub ways: Ways,
+    pub ways: OutboundRules,
     /// Time limit for the export of a batch.
     pub timeout: Duration,
     /// `service.name`, if it was set.
@@ -136,7 +136,7 @@ const SAMPLERS: &[(&str, (ParentBased, SampleRatio))] = &[
 impl TraceConfig {
     /// Reads the variables of [`TRACES`], which the reader's tables must contain. `None`: no traces; all set values are
     /// checked even then.
-    pub fn read(reader: &mut Reader<'_>, ways: &Ways) -> Option<Self> {
+    pub fn read(reader: &mut Reader<'_>, ways: &OutboundRules) -> Option<Self> {
         let settings = Settings::read(reader);
         let general = reader.optional(&settings.otel_exporter_otlp_endpoint, parse::http_url);
         let own = reader.optional(&settings.otel_exporter_otlp_traces_endpoint, parse::http_url);
@@ -280,7 +280,7 @@ mod tests {
         let snapshot = Snapshot::of(pairs.iter().copied());
         let tables = [TRACES];
         let mut reader = Reader::new("test", &snapshot, &tables);
-        let config = TraceConfig::read(&mut reader, &Ways::default());
+        let config = TraceConfig::read(&mut reader, &OutboundRules::default());
         reader.finish(config)
     }
 

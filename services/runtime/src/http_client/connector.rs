@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use tower::Service;
 
 use super::fault::ConnectFault;
-use crate::outbound::{Channel, ForwardProxy, Way, Ways};
+use crate::outbound::{Channel, ForwardProxy, OutboundRules, Way};
 use crate::tls::{self, MaybeTlsStream, TlsPeer};
 
 /// What a client offers in TLS (ALPN).
@@ -44,17 +44,14 @@ pub struct ClientSettings {
     /// What is offered to servers.
     pub protocols: Protocols,
     /// The forward proxies on the way.
-    pub ways: Ways,
+    pub ways: OutboundRules,
 }
 
 impl ClientSettings {
     /// Returns the way to a server, with its host (IPv6 in brackets) and port.
     pub(super) fn way<'a>(&self, to: &'a Uri) -> (Way, &'a str, u16) {
         let host = to.host().unwrap_or_default();
-        let (channel, default) = match is_secure(to) {
-            true => (Channel::Tls, 443),
-            false => (Channel::Plain, 80),
-        };
+        let (channel, default) = if is_secure(to) { (Channel::Tls, 443) } else { (Channel::Plain, 80) };
         let port = to.port_u16().unwrap_or(default);
         (self.ways.to(channel, host, port), host, port)
     }

@@ -76,7 +76,7 @@ impl fmt::Display for Way {
 
 /// The forward proxies of a process. Cheap to clone. The default: all connections are direct.
 #[derive(Clone, Debug, Default)]
-pub struct Ways(Arc<Table>);
+pub struct OutboundRules(Arc<Table>);
 
 /// The variables' choices.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +87,7 @@ struct Table {
     extra_roots: Option<PathBuf>,
 }
 
-impl Ways {
+impl OutboundRules {
     /// Returns the ways of these choices: `tls` and `plain` for their channels but to the servers of `except`.
     pub fn new(tls: Option<Choice>, plain: Option<Choice>, except: NoProxy) -> Self {
         Self(Arc::new(Table { tls, plain, except, extra_roots: None }))

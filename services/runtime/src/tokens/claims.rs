@@ -50,7 +50,7 @@ pub(super) fn identity(
         }
     }
     let identity = TokenIdentity {
-        issuer: issuer.issuer.clone(),
+        issuer: issuer.identifier.clone(),
         subject: subject(claims, issuer)?,
         name: issuer
             .claims

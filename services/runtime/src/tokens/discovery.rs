@@ -1,4 +1,4 @@
-//! An issuer's metadata (OpenID Connect Discovery 1.0, RFC 8414). Must not know keys.
+//! An issuer's metadata (`OpenID` Connect Discovery 1.0, RFC 8414). Must not know keys.
 
 use serde::Deserialize;
 use url::Url;

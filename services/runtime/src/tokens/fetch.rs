@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::http_client::{ClientSettings, HttpClient, Protocols};
-use crate::outbound::Ways;
+use crate::outbound::OutboundRules;
 use crate::tls::ClientFiles;
 
 /// Longest time of one request, the connection included.
@@ -58,13 +58,13 @@ pub struct Probe {
 #[derive(Debug)]
 pub struct Fetcher {
     ca: Option<PathBuf>,
-    ways: Ways,
+    ways: OutboundRules,
     client: OnceCell<HttpClient>,
 }
 
 impl Fetcher {
     /// Returns a client that trusts the authorities of the file `ca`, else the system's, and goes out by these ways.
-    pub fn new(ca: Option<PathBuf>, ways: Ways) -> Self {
+    pub fn new(ca: Option<PathBuf>, ways: OutboundRules) -> Self {
         Self { ca, ways, client: OnceCell::new() }
     }
 

@@ -93,7 +93,7 @@ impl IssuersFile {
     /// A file cannot be used.
     pub fn checked(self) -> Result<Self, IssuersError> {
         for issuer in &self.issuers {
-            let named = |problem| IssuersError::Named { issuer: issuer.issuer.clone(), problem };
+            let named = |problem| IssuersError::Named { issuer: issuer.identifier.clone(), problem };
             if let KeyLocation::File(path) = issuer.keys() {
                 let unreadable =
                     |error| format!("jwks_file cannot be read: {}", crate::io_fault::describe(&error));
@@ -138,7 +138,7 @@ fn read(root: &Cursor<'_>) -> Vec<Issuer> {
     let mut issuers: Vec<Issuer> = Vec::new();
     for cursor in &cursors {
         let Some(issuer) = read_issuer(cursor) else { continue };
-        if issuers.iter().any(|other| other.issuer == issuer.issuer) {
+        if issuers.iter().any(|other| other.identifier == issuer.identifier) {
             cursor.error("an issuer that is not listed above");
         }
         let asks = |issuer: &Issuer| issuer.introspection.is_some();
@@ -176,7 +176,7 @@ fn read_issuer(cursor: &Cursor<'_>) -> Option<Issuer> {
         leeway: map.get("leeway").map_or(DEFAULT_LEEWAY, |leeway| read_leeway(&leeway)),
         introspection: map.get("introspection").and_then(|endpoint| read_introspection(&endpoint)),
         ca: map.get("ca_file").and_then(|path| Some(path.text("the path of a PEM file")?.into())),
-        issuer: identifier?.to_owned(),
+        identifier: identifier?.to_owned(),
     })
 }
 
@@ -258,9 +258,9 @@ fn read_required(cursor: &Cursor<'_>) -> Vec<(ClaimPath, Vec<String>)> {
 
 fn read_leeway(cursor: &Cursor<'_>) -> u64 {
     let expected = "whole seconds from 0 to 300";
-    let seconds =
-        cursor.number(expected).and_then(|number| (0..=300_u32).find(|whole| f64::from(*whole) == number));
-    if seconds.is_none() && cursor.as_text().is_none() {
+    let Some(text) = cursor.scalar(expected) else { return DEFAULT_LEEWAY };
+    let seconds = text.parse::<u32>().ok().filter(|whole| *whole <= 300);
+    if seconds.is_none() {
         cursor.error(expected);
     }
     seconds.map_or(DEFAULT_LEEWAY, u64::from)

@@ -10,7 +10,7 @@ use super::algorithm::SigningAlgorithm;
 /// Where an issuer's public keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyLocation {
-    /// In the issuer's metadata (OpenID Connect Discovery, RFC 8414).
+    /// In the issuer's metadata (`OpenID` Connect Discovery, RFC 8414).
     Discovery,
     /// At this URL.
     Url(Url),
@@ -65,7 +65,7 @@ impl Default for ClaimNames {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
     /// Value of `iss`.
-    pub(super) issuer: String,
+    pub(super) identifier: String,
     /// Values of `aud`, one of which a token must have; empty: the resource.
     pub(super) audiences: Vec<String>,
     pub(super) algorithms: Vec<SigningAlgorithm>,
@@ -90,7 +90,7 @@ impl Issuer {
 
     /// Returns the issuer's identifier.
     pub fn identifier(&self) -> &str {
-        &self.issuer
+        &self.identifier
     }
 
     /// Returns the scopes that every token of the issuer must have.

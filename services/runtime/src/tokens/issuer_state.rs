@@ -12,7 +12,7 @@ use super::issuer::Issuer;
 use super::jwks::KeyDigest;
 use super::jwt::{Unverified, seconds};
 use super::key_source::KeySource;
-use crate::outbound::Ways;
+use crate::outbound::OutboundRules;
 
 /// An issuer, its keys and answers.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct Checked {
 }
 
 impl IssuerState {
-    pub(super) fn new(issuer: Issuer, ways: Ways, changes: watch::Sender<()>) -> Arc<Self> {
+    pub(super) fn new(issuer: Issuer, ways: OutboundRules, changes: watch::Sender<()>) -> Arc<Self> {
         let fetcher = Fetcher::new(issuer.ca().cloned(), ways);
         Arc::new(Self { keys: KeySource::new(changes), introspection: Introspection::new(), fetcher, issuer })
     }
@@ -47,9 +47,9 @@ impl IssuerState {
     ) -> Result<Checked, TokenError> {
         let algorithm = jwt.check_header(&self.issuer)?;
         let end = jwt.check_times(&self.issuer, now)?;
-        let signed = (jwt.key_id(), algorithm);
-        let keys = self.keys.for_signature(&self.issuer, &self.fetcher, signed).await;
-        let keys = keys.ok_or_else(|| TokenError::Unavailable { issuer: self.issuer.issuer.clone() })?;
+        let source = &self.keys;
+        let keys = source.for_signature(&self.issuer, &self.fetcher, jwt.key_id(), algorithm).await;
+        let keys = keys.ok_or_else(|| TokenError::Unavailable { issuer: self.issuer.identifier.clone() })?;
         if !keys.has_candidate(jwt.key_id(), algorithm) {
             return Err(TokenError::Invalid("the token is signed by a key that the issuer does not have"));
         }
@@ -71,7 +71,7 @@ impl IssuerState {
             return Err(TokenError::Invalid("the token is malformed"));
         };
         let claims = self.introspection.claims(endpoint, &self.fetcher, token).await?;
-        if claims.get("iss").is_some_and(|found| found.as_str() != Some(&self.issuer.issuer)) {
+        if claims.get("iss").is_some_and(|found| found.as_str() != Some(&self.issuer.identifier)) {
             return Err(TokenError::Invalid("the token is of another issuer"));
         }
         let end = seconds(&claims, "exp")?.map(|end| end.saturating_add(self.issuer.leeway));

@@ -68,9 +68,10 @@ impl KeySource {
         &self,
         issuer: &Issuer,
         fetcher: &Fetcher,
-        signed: (Option<&str>, SigningAlgorithm),
+        key_id: Option<&str>,
+        algorithm: SigningAlgorithm,
     ) -> Option<Arc<KeySet>> {
-        let fits = |keys: &Arc<KeySet>| keys.has_candidate(signed.0, signed.1);
+        let fits = |keys: &Arc<KeySet>| keys.has_candidate(key_id, algorithm);
         if let Some(keys) = self.current().filter(fits) {
             return Some(keys);
         }

@@ -16,7 +16,7 @@ use super::issuer_state::{Checked, IssuerState};
 use super::jwks::KeyDigest;
 use super::jwt::{MAX_TOKEN, Unverified};
 use super::revocation::TokenRevocation;
-use crate::outbound::Ways;
+use crate::outbound::OutboundRules;
 use crate::secret::Secret;
 
 /// The check of the tokens of all issuers. Clones share issuers and keys.
@@ -28,7 +28,7 @@ struct Inner {
     resource: String,
     current: ArcSwap<Vec<Arc<IssuerState>>>,
     /// How issuers are reached.
-    ways: Ways,
+    ways: OutboundRules,
     /// Wakes whoever holds a [`TokenRevocation`].
     changes: watch::Sender<()>,
 }
@@ -71,7 +71,7 @@ impl AccessToken {
 
 impl TokenVerifier {
     /// Returns the check of tokens that are meant for `resource`, of issuers that are asked by these ways. Reads no keys before [`Self::follow_keys`] runs or a token comes.
-    pub fn new(resource: &str, file: &IssuersFile, ways: Ways) -> Self {
+    pub fn new(resource: &str, file: &IssuersFile, ways: OutboundRules) -> Self {
         let changes = watch::Sender::new(());
         let state = |issuer: &Issuer| IssuerState::new(issuer.clone(), ways.clone(), changes.clone());
         let current = ArcSwap::from_pointee(file.issuers().iter().map(state).collect());
@@ -86,7 +86,7 @@ impl TokenVerifier {
 
     /// Returns the identifiers of the issuers.
     pub fn issuers(&self) -> Vec<String> {
-        self.0.current.load().iter().map(|state| state.issuer.issuer.clone()).collect()
+        self.0.current.load().iter().map(|state| state.issuer.identifier.clone()).collect()
     }
 
     /// Returns the scopes that tokens must have, of all issuers.
@@ -116,7 +116,7 @@ impl TokenVerifier {
         let now = unix_now();
         let (issuer, checked) = if Unverified::is_jwt(token) {
             let jwt = Unverified::parse(token)?;
-            let issuer = issuers.iter().find(|state| Some(state.issuer.issuer.as_str()) == jwt.issuer());
+            let issuer = issuers.iter().find(|state| Some(state.issuer.identifier.as_str()) == jwt.issuer());
             let issuer =
                 issuer.ok_or(TokenError::Invalid("the token is of an issuer that is not accepted"))?;
             (issuer, issuer.check_signed(&jwt, &self.0.resource, now).await?)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::outbound::Ways;
+use runtime::outbound::OutboundRules;
 use runtime::secret::Secret;
 
 use super::environment;
@@ -27,7 +27,7 @@ pub(crate) struct BackendContext {
     /// The program that starts processes.
     pub(super) launcher: Launcher,
     /// The forward proxies on the way to HTTP servers.
-    pub(super) ways: Ways,
+    pub(super) ways: OutboundRules,
 }
 
 impl BackendContext {
@@ -41,7 +41,7 @@ impl BackendContext {
         let inherited = environment::secrets();
         let redactor = Redactor::new(secrets.iter().chain(&inherited));
         let shutdown = ShutdownGroup::default();
-        let (launcher, ways) = (Launcher::Absent, Ways::default());
+        let (launcher, ways) = (Launcher::Absent, OutboundRules::default());
         Self { shutdown, redactor, max_output, check_interval, log_capture, launcher, ways }
     }
 
@@ -56,7 +56,7 @@ impl BackendContext {
     }
 
     /// Reaches HTTP servers by these ways.
-    pub(crate) fn with_ways(self, ways: Ways) -> Self {
+    pub(crate) fn with_ways(self, ways: OutboundRules) -> Self {
         Self { ways, ..self }
     }
 }

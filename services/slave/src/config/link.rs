@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runtime::config::is_loopback_authority;
 use runtime::env::{Reader, Setting, parse};
-use runtime::outbound::{Choice, ForwardProxy, Ways};
+use runtime::outbound::{Choice, ForwardProxy, OutboundRules};
 use runtime::secret::Secret;
 use runtime::tls::{ClientFiles, File};
 
@@ -19,7 +19,7 @@ pub struct LinkConfig {
     /// `PROXY_CA_FILE`, `PROXY_CLIENT_CERT`, `PROXY_CLIENT_KEY`: the files of TLS.
     pub tls: ClientFiles,
     /// `PROXY_TUNNEL_URL`, else the ways of all connections: the forward proxies on the way to the proxies.
-    pub ways: Ways,
+    pub ways: OutboundRules,
     /// `PROXY_SERVER_URL`: at least one URL, without duplicates.
     pub proxies: Vec<ProxyUrl>,
     /// `PROXY_RESOLVE_INTERVAL`: time between two resolutions of their hosts.
@@ -40,7 +40,7 @@ impl LinkConfig {
 }
 
 /// Reads the variables of the link. Returns `None` only after a problem was noted.
-pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, ways: &Ways) -> Option<LinkConfig> {
+pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, ways: &OutboundRules) -> Option<LinkConfig> {
     let reconnect_max = reader.value(&settings.reconnect_max, parse::seconds(0.1..=3600.0));
     let resolve_interval = reader.value(&settings.proxy_resolve_interval, parse::seconds(0.1..=3600.0));
     let proxies = reader.value(&settings.proxy_server_url, values::proxies);
@@ -60,7 +60,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, ways: &Ways) ->
 }
 
 /// Reads `PROXY_TUNNEL_URL`: the ways of the link, in place of those of all connections.
-fn read_ways(reader: &mut Reader<'_>, setting: &Setting, ways: &Ways) -> Ways {
+fn read_ways(reader: &mut Reader<'_>, setting: &Setting, ways: &OutboundRules) -> OutboundRules {
     let variable = setting.name();
     let extra_roots = ways.extra_roots().map(Path::to_owned);
     let choice = reader.optional(setting, |text| {

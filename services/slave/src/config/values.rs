@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use protocol::link::handshake::check_slave_name;
 use runtime::env::parse;
 use runtime::io_fault::describe;
-use runtime::outbound::{Channel, Way, Ways};
+use runtime::outbound::{Channel, OutboundRules, Way};
 use runtime::tls::TlsPeer;
 use url::Url;
 
@@ -60,7 +60,7 @@ impl ProxyUrl {
     }
 
     /// Returns the way to the proxy. All connections through a forward proxy are tunnels.
-    pub fn way(&self, ways: &Ways) -> Way {
+    pub fn way(&self, ways: &OutboundRules) -> Way {
         let channel = if self.is_tls() { Channel::Tls } else { Channel::Plain };
         ways.to(channel, self.host(), self.port())
     }

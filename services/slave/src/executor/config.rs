@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use policy::PolicyStore;
 use runtime::activity::{Activity, Preview};
-use runtime::outbound::Ways;
+use runtime::outbound::OutboundRules;
 use runtime::secret::Secret;
 
 use crate::backends::commands::CommandTool;
@@ -49,7 +49,7 @@ pub struct ExecutorConfig {
     /// The program that starts backends.
     pub launcher: Launcher,
     /// The forward proxies on the way to HTTP servers.
-    pub ways: Ways,
+    pub ways: OutboundRules,
 }
 
 impl Default for ExecutorConfig {
@@ -71,7 +71,7 @@ impl Default for ExecutorConfig {
             log_capture: LogCapture::default(),
             retention: RetentionLimits::default(),
             launcher: Launcher::default(),
-            ways: Ways::default(),
+            ways: OutboundRules::default(),
         }
     }
 }

@@ -43,10 +43,10 @@ impl CallPolicy {
         let kind = SubjectKind::of(request.kind);
         let name = if request.kind.is_some() { request.name.as_str() } else { &request.header.method };
         let target = target(&policy, kind, [name, own_name.unwrap_or(name)], catalog);
-        let asker = policy.asker(&client);
-        let asks = policy.needs_arguments(&asker, &target);
-        let arguments = asks.then(|| policy.arguments(&asker, &request.message));
-        match policy.decide(kind, &asker, &target, arguments.as_ref()) {
+        let client_rules = policy.client_rules(&client);
+        let asks = policy.needs_arguments(&client_rules, &target);
+        let arguments = asks.then(|| policy.arguments(&client_rules, &request.message));
+        match policy.decide(kind, &client_rules, &target, arguments.as_ref()) {
             Decision::Allowed => Ok(()),
             decision => {
                 record(&policy, decision, kind, name, &client);
@@ -60,7 +60,7 @@ impl CallPolicy {
         self.0.as_ref().map(PolicyStore::current).is_none_or(|policy| {
             let kind = Some(SubjectKind::Resource);
             let target = policy.target(&Subject::resource([uri]), place(&BTreeMap::new()), None);
-            policy.decide(kind, &policy.asker(&requester(header)), &target, None) == Decision::Allowed
+            policy.decide(kind, &policy.client_rules(&requester(header)), &target, None) == Decision::Allowed
         })
     }
 }

@@ -17,23 +17,7 @@ async fn a_client_goes_from_discovery_to_revocation_with_each_step_at_another_pr
     ];
     let (a, b) = (one.http, two.http);
 
-    let refused = send(a, Method::POST, "/mcp", &[("content-type", "application/json")], "{}".into()).await;
-    let challenge = refused.header("www-authenticate").to_owned();
-    assert_eq!(refused.status, 401, "{}", refused.text);
-    let metadata_url =
-        challenge.split("resource_metadata=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-    assert!(!challenge.contains("error=") && challenge.contains("scope=\"mcp\""), "{challenge}");
-    let resource = get(b, metadata_url.strip_prefix(ISSUER).unwrap()).await.json();
-    assert_eq!(
-        (&resource["resource"], &resource["authorization_servers"]),
-        (&json!(RESOURCE), &json!([ISSUER]))
-    );
-    let metadata = get(a, "/.well-known/oauth-authorization-server").await.json();
-    assert_eq!(
-        (&metadata["issuer"], &metadata["token_endpoint"]),
-        (&json!(ISSUER), &json!("https://relay.example/oauth/token"))
-    );
-
+    discover(a, b).await;
     let client = register(b).await;
     let code = code([a, b, a], &client).await;
     let (access, refresh_token) = redeem(b, &client, &code).await;
@@ -77,17 +61,30 @@ async fn a_client_goes_from_discovery_to_revocation_with_each_step_at_another_pr
 
     drop(slaves);
     let metrics = harness::http::get(a, "/metrics").await.1;
+    let secrets = [&code, &access, &refresh_token, &access2, &refresh2].map(|token| &token[10..60]);
     for text in [one.log.text(), two.log.text(), metrics] {
-        for word in [
-            PASSWORD,
-            VERIFIER,
-            &code[10..60],
-            &access[10..60],
-            &refresh_token[10..60],
-            &access2[10..60],
-            &refresh2[10..60],
-        ] {
+        for word in [PASSWORD, VERIFIER].iter().chain(&secrets) {
             assert_eq!(canary::find(&text, word), None);
         }
     }
+}
+
+/// Finds the authorization server as a client does that knows the URL alone: from the first refusal at one proxy, at the other.
+async fn discover(a: SocketAddr, b: SocketAddr) {
+    let refused = send(a, Method::POST, "/mcp", &[("content-type", "application/json")], "{}".into()).await;
+    let challenge = refused.header("www-authenticate").to_owned();
+    assert_eq!(refused.status, 401, "{}", refused.text);
+    let metadata_url =
+        challenge.split("resource_metadata=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert!(!challenge.contains("error=") && challenge.contains("scope=\"mcp\""), "{challenge}");
+    let resource = get(b, metadata_url.strip_prefix(ISSUER).unwrap()).await.json();
+    assert_eq!(
+        (&resource["resource"], &resource["authorization_servers"]),
+        (&json!(RESOURCE), &json!([ISSUER]))
+    );
+    let metadata = get(a, "/.well-known/oauth-authorization-server").await.json();
+    assert_eq!(
+        (&metadata["issuer"], &metadata["token_endpoint"]),
+        (&json!(ISSUER), &json!("https://relay.example/oauth/token"))
+    );
 }

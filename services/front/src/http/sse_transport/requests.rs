@@ -1,5 +1,6 @@
 //! The run of a message that was posted to a stream of 2024-11-05. Must not know how the answer is written.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
@@ -10,16 +11,15 @@ use protocol::mcp::envelope::{Message, parse};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
-use super::caller;
 use crate::calls::Calls;
 use crate::edge::Edge;
 use crate::http::context::RequestContext;
 use crate::http::message::{declared, write_down};
 use crate::jsonrpc::{Segments, error_response};
-use crate::method::{Answer, Request, method_label};
+use crate::method::{Answer, Caller, Request, method_label};
 use crate::principal::{Credential, Principal};
 use crate::session::Session;
-use crate::trace::RequestSpan;
+use crate::trace::{RequestSpan, Trace};
 use crate::usage::StreamShare;
 
 /// The client of a stream, as its GET request showed it: whatever it posts, and wherever, runs as if that request had brought it.
@@ -125,5 +125,18 @@ async fn on_request<C: Calls>(
             Answered::Response(error_response(Some(request.id.as_bytes()), &failure, Era::Legacy))
         }
         Ok((Answer::Call(_), _)) => Answered::Response(error_response(None, &Failure::Internal, Era::Legacy)),
+    }
+}
+
+/// Returns the sender of the messages of a stream.
+pub(super) fn caller(session: &Session, version: Version, capabilities: Option<Arc<str>>) -> Caller {
+    Caller {
+        era: Era::Legacy,
+        version,
+        session: Some(session.key()),
+        capabilities,
+        place: None,
+        param_headers: BTreeMap::new(),
+        trace: Trace::default(),
     }
 }

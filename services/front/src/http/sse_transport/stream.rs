@@ -107,9 +107,9 @@ fn inbox<C: Calls>(context: &RequestContext<'_, C>, session: &Session) -> Update
 /// What happened to a stream.
 enum Happened<S> {
     /// Bytes for the client that are no answer.
-    Told(Option<Bytes>),
+    Notice(Option<Bytes>),
     Posted(Option<Bytes>),
-    Carried(Option<ListenEvent>),
+    FromCarrier(Option<ListenEvent>),
     Begun(Answered<S>),
     Answered(Result<(), BodyAborted>),
     Closing,
@@ -122,11 +122,11 @@ async fn next<C: Calls>(state: Option<State<C>>) -> Option<(Result<Bytes, BodyAb
             return Some((Ok(bytes), Some(state)));
         }
         match happened(&mut state).await {
-            Happened::Told(bytes) => return bytes.map(|bytes| (Ok(bytes), Some(state))),
+            Happened::Notice(bytes) => return bytes.map(|bytes| (Ok(bytes), Some(state))),
             Happened::Posted(message) => state.begin(message?),
-            Happened::Carried(Some(ListenEvent::Posted(text))) => state.take(&text),
-            Happened::Carried(Some(_)) => {}
-            Happened::Carried(None) => state.carried = Box::pin(stream::pending()),
+            Happened::FromCarrier(Some(ListenEvent::Posted(text))) => state.take(&text),
+            Happened::FromCarrier(Some(_)) => {}
+            Happened::FromCarrier(None) => state.carried = Box::pin(stream::pending()),
             Happened::Begun(answered) => {
                 state.beginning = None;
                 if let Answered::Initialized { agreed, .. } = &answered {
@@ -158,12 +158,12 @@ async fn happened<C: Calls>(state: &mut State<C>) -> Happened<C::Stream> {
     tokio::select! {
         biased;
         _ = closing.wait_for(|closing| *closing), if is_idle => Happened::Closing,
-        told = listening.next_event() => Happened::Told(told),
+        told = listening.next_event() => Happened::Notice(told),
         answered = begun => Happened::Begun(answered),
         message = open.next(), if may_begin => Happened::Posted(message),
-        event = carried.next(), if may_begin => Happened::Carried(event),
+        event = carried.next(), if may_begin => Happened::FromCarrier(event),
         polled = std::future::poll_fn(|cx| answers.poll(cx)) => Happened::Answered(polled),
-        () = sleep(*keepalive) => Happened::Told(Some(Bytes::from_static(COMMENT))),
+        () = sleep(*keepalive) => Happened::Notice(Some(Bytes::from_static(COMMENT))),
     }
 }
 

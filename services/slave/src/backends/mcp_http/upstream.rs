@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use protocol::mcp::era::Version;
 use protocol::mcp::param_headers::header_text;
 use runtime::http_client::{ClientSettings, HttpClient, Protocols};
-use runtime::outbound::Ways;
+use runtime::outbound::OutboundRules;
 use runtime::tls::{ClientFiles, TlsError};
 use url::Url;
 
@@ -41,7 +41,7 @@ pub(crate) struct UpstreamSettings {
     /// Bytes of one message.
     pub(crate) max_message: usize,
     /// The forward proxies on the way.
-    pub(crate) ways: Ways,
+    pub(crate) ways: OutboundRules,
 }
 
 /// A server, its session and its connections.

@@ -12,10 +12,10 @@ use crate::backends::stdio::{ChildOwner, ChildRules, DEFAULT_IDLE, DEFAULT_MOST,
 pub(super) const MEMBERS: &[&str] = &["sessions", "maxChildren", "idle"];
 
 /// Largest number of processes of one entry.
-const MOST: u64 = 1000;
+const MAX_CHILDREN: u64 = 1000;
 
 /// Longest time without a call: a week.
-const LONGEST_IDLE: Duration = Duration::from_hours(7 * 24);
+const MAX_IDLE: Duration = Duration::from_hours(7 * 24);
 
 impl EntryReader<'_> {
     /// Returns how clients share the entry's processes; [`Sharing::Shared`] without the members.
@@ -51,10 +51,10 @@ impl EntryReader<'_> {
     }
 
     fn most_children(&mut self) -> Option<NonZeroUsize> {
-        let number = self.member("maxChildren")?.as_u64().filter(|number| *number <= MOST);
+        let number = self.member("maxChildren")?.as_u64().filter(|number| *number <= MAX_CHILDREN);
         let most = number.and_then(|number| usize::try_from(number).ok()).and_then(NonZeroUsize::new);
         if most.is_none() {
-            self.report("maxChildren", &format!("the largest number of processes, from 1 to {MOST}"));
+            self.report("maxChildren", &format!("the largest number of processes, from 1 to {MAX_CHILDREN}"));
         }
         most
     }
@@ -65,7 +65,7 @@ impl EntryReader<'_> {
             Value::String(text) => duration(text),
             _ => None,
         };
-        let time = time.filter(|time| !time.is_zero() && *time <= LONGEST_IDLE);
+        let time = time.filter(|time| !time.is_zero() && *time <= MAX_IDLE);
         if time.is_none() {
             self.report(
                 "idle",

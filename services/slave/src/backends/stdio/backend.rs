@@ -34,7 +34,7 @@ use crate::metrics::{self, DropReason};
 use crate::outcome::BackendOutcome;
 use crate::subscriptions::WatchedResources;
 use crate::trace::{BackendRequest, BackendSpan};
-use runtime::outbound::Ways;
+use runtime::outbound::OutboundRules;
 
 /// Seconds after which a call of a backend that is being started is worth another try.
 const RETRY_AFTER: u32 = 5;
@@ -54,7 +54,7 @@ pub(crate) struct StdioBackend {
     pub(super) redactor: Redactor,
     pub(super) max_output: usize,
     pub(super) launcher: Launcher,
-    pub(super) ways: Ways,
+    pub(super) ways: OutboundRules,
     /// `None` while no child is ready.
     pub(super) current: ArcSwapOption<ReadySession>,
     pub(super) history: Arc<ProcessHistory>,

@@ -14,7 +14,7 @@ const MAX_KEPT: usize = 4096;
 
 /// A client as rules see it. Clients that no rule tells apart are equal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Asker {
+pub struct ClientRules {
     /// Rules that are about the client.
     pub(crate) who: RuleSet,
     /// Rules whose scopes the client has.
@@ -27,14 +27,14 @@ pub struct Clearance {
     /// Number of the policy, which no other policy of this process has.
     pub generation: u64,
     /// The client.
-    pub asker: Arc<Asker>,
+    pub client_rules: Arc<ClientRules>,
     /// The client's rules whose conditions on arguments hold; `None`: no rule asked for the arguments.
     pub arguments: Option<RuleSet>,
 }
 
 /// The clients that asked lately.
 #[derive(Debug, Default)]
-pub(crate) struct Askers {
+pub(crate) struct KnownClients {
     hasher: RandomState,
     kept: Mutex<Kept>,
 }
@@ -42,26 +42,26 @@ pub(crate) struct Askers {
 #[derive(Debug, Default)]
 struct Kept {
     count: usize,
-    by_hash: std::collections::HashMap<u64, Vec<(Requester<'static>, Arc<Asker>)>>,
+    by_hash: std::collections::HashMap<u64, Vec<(Requester<'static>, Arc<ClientRules>)>>,
 }
 
-impl Askers {
+impl KnownClients {
     /// Returns what is kept of a client, else what `make` returns.
-    pub(crate) fn get(&self, client: &Requester<'_>, make: impl FnOnce() -> Asker) -> Arc<Asker> {
+    pub(crate) fn get(&self, client: &Requester<'_>, make: impl FnOnce() -> ClientRules) -> Arc<ClientRules> {
         let mut hasher = self.hasher.build_hasher();
         client.hash(&mut hasher);
         let hash = hasher.finish();
         let mut kept = self.kept.lock();
         let same = kept.by_hash.get(&hash).and_then(|all| all.iter().find(|(known, _)| known == client));
-        if let Some((_, asker)) = same {
-            return Arc::clone(asker);
+        if let Some((_, client_rules)) = same {
+            return Arc::clone(client_rules);
         }
         if kept.count >= MAX_KEPT {
             *kept = Kept::default();
         }
-        let asker = Arc::new(make());
+        let client_rules = Arc::new(make());
         kept.count += 1;
-        kept.by_hash.entry(hash).or_default().push((client.clone().into_owned(), Arc::clone(&asker)));
-        asker
+        kept.by_hash.entry(hash).or_default().push((client.clone().into_owned(), Arc::clone(&client_rules)));
+        client_rules
     }
 }
