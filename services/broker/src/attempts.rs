@@ -119,6 +119,7 @@ impl<K: Hash + Eq + Clone> Table<K> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "addresses are optional")]
     fn peer(last: u8) -> Option<IpAddr> {
         Some(IpAddr::from([192, 0, 2, last]))
     }

@@ -177,7 +177,8 @@ fn read(value: &Value, id: &str, url: &Url, now: u64) -> Result<Metadata, Refuse
     }
     let mut metadata = Metadata::read(value, now).map_err(|fault| fault.words)?;
     let host = url.host_str().unwrap_or_default();
-    metadata.name = format!("{} ({host})", metadata.name).trim().to_owned();
+    let name = format!("{} ({host})", metadata.name);
+    name.trim().clone_into(&mut metadata.name);
     Ok(metadata)
 }
 

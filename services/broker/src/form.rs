@@ -64,8 +64,8 @@ mod tests {
         for bad in ["a=1&a=2", "a=1&a=1", "a=&a=1", "a&%61"] {
             assert!(Parameters::parse(bad.as_bytes()).is_err(), "{bad}");
         }
-        let many: String = (0..100).map(|n| format!("p{n}=1&")).collect();
-        assert!(Parameters::parse(many.as_bytes()).is_err());
+        let many: Vec<String> = (0..100).map(|n| format!("p{n}=1&")).collect();
+        assert!(Parameters::parse(many.concat().as_bytes()).is_err());
         assert!(Parameters::parse(&vec![b'a'; MAX_BYTES + 1]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What clients discover: the metadata of the authorization server (RFC 8414), also where OpenID clients look. Must not know requests.
+//! What clients discover: the metadata of the authorization server (RFC 8414), also where `OpenID` clients look. Must not know requests.
 
 use bytes::Bytes;
 use hyper::Response;

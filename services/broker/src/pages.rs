@@ -80,8 +80,9 @@ pub(crate) fn consent(asked: &Asked, signed: Signed<'_>, flow: &str) -> Response
         Signed::In(user) => format!("You are signed in as <strong>{}</strong>.", escaped(user)),
         Signed::Later(issuer) => format!("You sign in at <strong>{}</strong> after that.", escaped(issuer)),
     };
-    let scopes: String =
+    let scopes: Vec<String> =
         asked.scopes.iter().map(|scope| format!("<li><strong>{}</strong></li>", escaped(scope))).collect();
+    let scopes = scopes.concat();
     let lasting = if asked.refresh {
         "<p class=note>It stays signed in until that ends or is revoked.</p>"
     } else {

@@ -69,13 +69,12 @@ impl Passwords {
 }
 
 fn verify(password: &str, hash: Option<&str>) -> bool {
-    match hash.and_then(|hash| PasswordHash::new(hash).ok()) {
-        Some(hash) => Argon2::default().verify_password(password.as_bytes(), &hash).is_ok(),
-        None => {
-            // The work of a known user, so that the time tells nothing.
-            let _ = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
-            false
-        }
+    if let Some(hash) = hash.and_then(|hash| PasswordHash::new(hash).ok()) {
+        Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+    } else {
+        // The work of a known user, so that the time tells nothing.
+        let _ = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
+        false
     }
 }
 

@@ -1,4 +1,4 @@
-//! The identity provider behind the broker (OpenID Connect Core 1.0, the code flow with PKCE): where users are sent, and who came back. Must
+//! The identity provider behind the broker (`OpenID` Connect Core 1.0, the code flow with PKCE): where users are sent, and who came back. Must
 //! not know clients of the broker.
 
 use std::path::Path;
@@ -37,7 +37,7 @@ pub struct ProviderSettings {
     pub require: Vec<(String, String)>,
 }
 
-/// An OpenID provider.
+/// An `OpenID` provider.
 #[derive(Debug)]
 pub struct Provider {
     settings: ProviderSettings,

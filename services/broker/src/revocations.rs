@@ -56,12 +56,12 @@ fn compact(file: &mut File, now: u64) -> io::Result<()> {
     let mut text = String::new();
     file.rewind()?;
     file.take(MAX_FILE).read_to_string(&mut text)?;
-    let kept: String = lines(&text)
+    let kept: Vec<String> = lines(&text)
         .filter(|(_, ends)| *ends > now)
         .map(|(family, ends)| format!("{family} {ends}\n"))
         .collect();
     file.set_len(0)?;
-    file.write_all(kept.as_bytes())
+    file.write_all(kept.concat().as_bytes())
 }
 
 fn lines(text: &str) -> impl Iterator<Item = (&str, u64)> {
@@ -204,7 +204,7 @@ mod tests {
         std::fs::write(&path, format!("# by hand\n{TWO} 100\nnonsense\n{ONE}\n{ONE} x\n")).unwrap();
         tokio::select! {
             () = revocations.follow(signal) => unreachable!(),
-            changed = changes.changed() => changed.unwrap(),
+            told = changes.changed() => told.unwrap(),
         }
         assert!(revocations.contains(TWO) && !revocations.contains(ONE));
     }

@@ -47,7 +47,7 @@ fn broker_with(users: UsersFile, revocations: Option<RevocationsFile>) -> Broker
     let settings = BrokerSettings {
         url: PublicUrl::new(&Url::parse(RESOURCE).unwrap()).unwrap(),
         scopes: vec!["mcp".into(), "admin".into()],
-        access_ttl: Duration::from_secs(900),
+        access_ttl: Duration::from_mins(15),
         refresh_ttl: Duration::from_hours(24),
         revocations,
         documents: None,

@@ -11,7 +11,7 @@ use crate::form::Parameters;
 use crate::grant::{AccessToken, Code, Grant, RefreshToken, digest, random_id};
 use crate::reply;
 use crate::request::BrokerRequest;
-use crate::rotation::{Position, Reused};
+use crate::rotation::Position;
 use crate::seal::Purpose;
 use crate::server::Broker;
 
@@ -56,9 +56,10 @@ impl Broker {
             return Err(refused);
         }
         let grant = self.present(code.grant, now)?;
-        let first = match code.refresh {
-            true => Some(Position { generation: 0, id: random_id().ok_or(Fault::SERVER)? }),
-            false => None,
+        let first = if code.refresh {
+            Some(Position { generation: 0, id: random_id().ok_or(Fault::SERVER)? })
+        } else {
+            None
         };
         let scopes = grant.scopes.clone();
         self.issue(&grant, scopes, first, now)
@@ -75,12 +76,11 @@ impl Broker {
         let grant = self.present(token.grant, now)?;
         let used = Position { generation: token.generation, id: token.id };
         let next = random_id().ok_or(Fault::SERVER)?;
-        match self.rotation.replace(&grant.family, used, next, grant.ends) {
-            Ok(position) => self.issue(&grant, scopes, Some(position), now),
-            Err(Reused) => {
-                self.revoke_grant(&grant, now, "a refresh token was used twice");
-                Err(refused)
-            }
+        if let Ok(position) = self.rotation.replace(&grant.family, used, next, grant.ends) {
+            self.issue(&grant, scopes, Some(position), now)
+        } else {
+            self.revoke_grant(&grant, now, "a refresh token was used twice");
+            Err(refused)
         }
     }
 

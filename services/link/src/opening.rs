@@ -161,7 +161,7 @@ mod tests {
     fn whole(bytes: &[u8]) -> Option<Request<()>> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut parsed = httparse::Request::new(&mut headers);
-        let length = parsed.parse(bytes).ok().filter(|status| status.is_complete())?.unwrap();
+        let length = parsed.parse(bytes).ok().filter(httparse::Status::is_complete)?.unwrap();
         if length < bytes.len() {
             return None;
         }

@@ -25,7 +25,7 @@ pub(crate) fn run(command: PolicyCommand, snapshot: &Snapshot) -> Result<Text, C
             let (rules, tests) = (policy.rules(), policy.run_tests().len());
             Ok(format!("{}: can be used ({rules} rules, {tests} tests)\n", path.display()).into())
         }
-        PolicyCommand::Explain(args) => explain(args, snapshot),
+        PolicyCommand::Explain(args) => explain(*args, snapshot),
         PolicyCommand::Test(args) => test(&args, snapshot),
     }
 }

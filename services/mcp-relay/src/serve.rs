@@ -26,7 +26,7 @@ pub(crate) async fn run(mode: Mode, snapshot: &Snapshot) -> Result<(), CommandEr
             let common = &loaded.config.config.common;
             let exporters = Exporters::start(mode, common, &loaded.warnings, snapshot)?;
             let shutdown = on_signals(common)?;
-            let result = proxy::run(loaded.config, shutdown).await.context("the proxy cannot run");
+            let result = Box::pin(proxy::run(loaded.config, shutdown)).await.context("the proxy cannot run");
             exporters.finish().await;
             Ok(result?)
         }
@@ -43,7 +43,7 @@ async fn serve_tools(mode: Mode, role: Role, snapshot: &Snapshot) -> Result<(), 
         tracing::warn!("backends of this user can read the environment of this process: {error}");
     }
     let shutdown = on_signals(&loaded.config.common)?;
-    let result = slave::run(loaded.config, shutdown).await;
+    let result = Box::pin(slave::run(loaded.config, shutdown)).await;
     exporters.finish().await;
     match result {
         Ok(()) => Ok(()),

@@ -109,7 +109,7 @@ fn add(path: &Path, name: &str, groups: Vec<String>, totp: Option<()>) -> Result
     let password = hash(&password()?)?;
     let mut text = format!("{name} was added\n");
     if let Some(secret) = &one_time {
-        text.push_str(&format!("For the authenticator, once:\n{}\n", url_of(&name, secret)));
+        text.extend(["For the authenticator, once:\n", &url_of(&name, secret), "\n"]);
     }
     file.users.users.push(User { name, password, one_time, groups });
     file.users.users.sort_by(|a, b| a.name.cmp(&b.name));

@@ -1,6 +1,6 @@
 //! What the rules say of one client, worked out once and kept. Must not know what is asked for.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -48,9 +48,7 @@ struct Kept {
 impl KnownClients {
     /// Returns what is kept of a client, else what `make` returns.
     pub(crate) fn get(&self, client: &Requester<'_>, make: impl FnOnce() -> ClientRules) -> Arc<ClientRules> {
-        let mut hasher = self.hasher.build_hasher();
-        client.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = self.hasher.hash_one(client);
         let mut kept = self.kept.lock();
         let same = kept.by_hash.get(&hash).and_then(|all| all.iter().find(|(known, _)| known == client));
         if let Some((_, client_rules)) = same {

@@ -24,7 +24,7 @@ impl RuleSet {
     }
 
     /// Returns the numbers of the rules of all three sets, in the order of the file. Makes no set.
-    pub(crate) fn common<'a>(sets: [&'a Self; 3]) -> impl Iterator<Item = usize> + 'a {
+    pub(crate) fn common(sets: [&Self; 3]) -> impl Iterator<Item = usize> + '_ {
         let [one, two, three] = sets;
         let words = one.0.iter().zip(&two.0).zip(&three.0).enumerate();
         words.flat_map(|(at, ((one, two), three))| {

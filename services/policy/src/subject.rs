@@ -123,15 +123,12 @@ fn decode_once(text: &str) -> String {
     let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while at < bytes.len() {
         let pair = (bytes[at] == b'%').then(|| Some((*bytes.get(at + 1)?, *bytes.get(at + 2)?))).flatten();
-        match pair.and_then(|(high, low)| Some(digit(high)? << 4 | digit(low)?)) {
-            Some(byte) => {
-                plain.push(byte);
-                at += 3;
-            }
-            None => {
-                plain.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(byte) = pair.and_then(|(high, low)| Some(digit(high)? << 4 | digit(low)?)) {
+            plain.push(byte);
+            at += 3;
+        } else {
+            plain.push(bytes[at]);
+            at += 1;
         }
     }
     String::from_utf8_lossy(&plain).into_owned()

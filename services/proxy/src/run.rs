@@ -96,7 +96,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.extend(broker.clone().map(|broker| broker::follow(broker, reload.clone())));
     let on_session_keys = move |keys: &SessionKeys| {
         fleet.replace_keys(keys);
-        broker.iter().for_each(|broker| broker.replace_keys(keys));
+        broker::replace_keys(broker.as_deref(), keys);
     };
     let record_reload = |file: AccessFile, outcome| {
         metrics::record_config_reload(file.label(), reload_outcome(outcome));

@@ -1,4 +1,4 @@
-//! OutboundRules out: whether a connection to a server goes there directly or through a forward proxy, and the tunnel through one
+//! `OutboundRules` out: whether a connection to a server goes there directly or through a forward proxy, and the tunnel through one
 //! (RFC 9110, 9.3.6). Must not know what is sent, nor why.
 //!
 //! [`OutboundRules`] holds what the variables say and decides for each server; [`ForwardProxy`] opens the tunnels. Credentials of proxies

@@ -40,7 +40,7 @@ enum Begun<S> {
     /// Complete response. Boxed, since most requests become calls.
     Answered(Box<Response<ResponseBody<S>>>),
     /// Call of a client that speaks this version.
-    Call { version: Version, stream: S, ids: Option<EventIds> },
+    Call { version: Version, stream: S, ids: Option<Box<EventIds>> },
 }
 
 /// Handles one message. A call is counted by the implementation of [`Calls`], everything else by the edge.
@@ -92,7 +92,7 @@ async fn on_request<C: Calls>(
                 id: request.id.into(),
                 keepalive: context.edge.config.keepalive,
                 sse_after: context.edge.config.sse_after,
-                ids,
+                ids: ids.map(|ids| *ids),
             };
             let response = call_response(stream, options).await;
             Handled::by_calls(response.map_err(|failed| Refusal {
@@ -158,7 +158,7 @@ fn answer<C: Calls>(
         return Ok(Begun::Answered(Box::new(events(ResponseBody::Listen(stream)))));
     }
     let response = match context.edge.answer(request, caller, context.call_context())? {
-        Answer::Call(stream) => return Ok(Begun::Call { version, stream, ids }),
+        Answer::Call(stream) => return Ok(Begun::Call { version, stream, ids: ids.map(Box::new) }),
         Answer::Response(message) => message_response(message, accept, context.edge.config.keepalive),
         Answer::Initialized { version, response } => {
             let capabilities = request.params.capabilities.and_then(declared);

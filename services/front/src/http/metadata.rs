@@ -119,17 +119,14 @@ pub(crate) fn challenge(
         (None, Shown::Nothing) => None,
     };
     let scopes = scopes.unwrap_or_else(|| tokens.scopes());
-    let mut text = "Bearer ".to_owned();
-    if let Some(error) = error {
-        text += &format!("error=\"{error}\", error_description=\"{}\", ", quotable(&failure.to_string()));
-    }
-    text += &format!("resource_metadata=\"{}\"", metadata_url(tokens.resource()));
-    if !scopes.is_empty() {
-        text += &format!(
-            ", scope=\"{}\"",
-            scopes.iter().map(|scope| quotable(scope)).collect::<Vec<_>>().join(" ")
-        );
-    }
+    let error = error.map(|error| {
+        format!("error=\"{error}\", error_description=\"{}\", ", quotable(&failure.to_string()))
+    });
+    let error = error.unwrap_or_default();
+    let scopes = scopes.iter().map(|scope| quotable(scope)).collect::<Vec<_>>().join(" ");
+    let scopes = if scopes.is_empty() { scopes } else { format!(", scope=\"{scopes}\"") };
+    let metadata = metadata_url(tokens.resource());
+    let text = format!("Bearer {error}resource_metadata=\"{metadata}\"{scopes}");
     // All parts are ASCII without control characters.
     Some(HeaderValue::try_from(text).unwrap_or(KEYS_ONLY))
 }

@@ -95,7 +95,7 @@ where
         Ok(message) => message,
         Err(failure) => return refused(INVALID, failure),
     };
-    let (label, taken) = match parse(&message) {
+    let (label, outcome) = match parse(&message) {
         Ok(Message::Request { id, method, .. }) if id.get().len() > MAX_ID_BYTES => {
             let why = format!("\"id\" is longer than {MAX_ID_BYTES} bytes");
             (method_label(method.as_str()), Err(Failure::InvalidRequest(why)))
@@ -115,7 +115,7 @@ where
             return Handled::by_edge(INVALID, Err(Refusal { id, ..context.refusal(failure) }));
         }
     };
-    match taken {
+    match outcome {
         Ok(()) => Handled::by_edge(label, Ok(empty(StatusCode::ACCEPTED))),
         Err(failure) => refused(label, failure),
     }

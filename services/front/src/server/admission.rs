@@ -68,13 +68,14 @@ impl Admission {
         let counted = (!edge.config.trusted.trusts(accepted.peer)).then_some(accepted.peer);
         match edge.usage.connection(counted) {
             Ok(share) => Some(LetIn { accepted, share, beyond: None }),
-            Err(exhausted) => match self.let_in_beyond(counted) {
-                Some(share) => Some(LetIn { accepted, share, beyond: Some(Beyond(exhausted)) }),
-                None => {
+            Err(exhausted) => {
+                if let Some(share) = self.let_in_beyond(counted) {
+                    Some(LetIn { accepted, share, beyond: Some(Beyond(exhausted)) })
+                } else {
                     self.refuse(accepted, exhausted);
                     None
                 }
-            },
+            }
         }
     }
 

@@ -74,12 +74,12 @@ impl Session {
     }
 }
 
-fn request(id: u64, method: &str, params: Value) -> Value {
+fn request(id: u64, method: &str, params: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
 fn call(id: u64) -> Value {
-    request(id, "tools/call", json!({"name": "echo", "arguments": {"x": id}}))
+    request(id, "tools/call", &json!({"name": "echo", "arguments": {"x": id}}))
 }
 
 fn progress(text: &str) -> ResponseEvent {
@@ -91,16 +91,16 @@ async fn requests_are_accepted_at_the_endpoint_and_answered_on_the_stream() {
     let rig = Rig::new();
     let mut session = Session::open(&rig, EVENTS).await;
     let params = json!({"protocolVersion": "2024-11-05", "capabilities": {"roots": {}}, "clientInfo": {"name": "t", "version": "0"}});
-    session.accepted(&rig, request(0, "initialize", params)).await;
+    session.accepted(&rig, request(0, "initialize", &params)).await;
     let initialized = session.message().await;
     assert_eq!(
         (&initialized["id"], &initialized["result"]["protocolVersion"]),
         (&json!(0), &json!("2024-11-05"))
     );
     session.accepted(&rig, json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
-    session.accepted(&rig, request(1, "ping", json!({}))).await;
+    session.accepted(&rig, request(1, "ping", &json!({}))).await;
     assert_eq!(session.message().await, json!({"jsonrpc": "2.0", "id": 1, "result": {}}));
-    session.accepted(&rig, request(2, "tools/list", json!({}))).await;
+    session.accepted(&rig, request(2, "tools/list", &json!({}))).await;
     assert_eq!(session.message().await["result"]["tools"][0]["name"], "echo");
     rig.scripted(vec![progress("1"), end(1, r#"{"content":[],"n":1e400}"#)]);
     session.accepted(&rig, call(3)).await;
@@ -111,7 +111,7 @@ async fn requests_are_accepted_at_the_endpoint_and_answered_on_the_stream() {
     );
     for (method, code) in [("tools/nothing", -32601), ("server/discover", -32601)] {
         rig.scripted(vec![ResponseEvent::Failed(Failure::MethodNotFound(method.into()))]);
-        session.accepted(&rig, request(4, method, json!({}))).await;
+        session.accepted(&rig, request(4, method, &json!({}))).await;
         assert_eq!(session.message().await["error"]["code"], code, "{method}");
     }
     let recorded = rig.recorded.lock().unwrap();
@@ -175,7 +175,7 @@ async fn notifications_and_replies_of_the_client_reach_its_calls() {
     let cancelled =
         json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
     session.accepted(&rig, cancelled).await;
-    session.accepted(&rig, request(2, "ping", json!({}))).await;
+    session.accepted(&rig, request(2, "ping", &json!({}))).await;
     assert_eq!(session.message().await["id"], 2);
     let recorded = rig.recorded.lock().unwrap();
     assert_eq!(recorded.calls.iter().filter(|(header, _)| header.purpose == Purpose::Reply).count(), 1);
@@ -256,7 +256,7 @@ async fn what_is_no_message_of_the_session_s_client_is_refused_at_once() {
     let refused = rig.send(Method::GET, "/sse", EVENTS, Body::empty()).await;
     assert_eq!(refused.status(), 401);
     let session = Session::open(&rig, &[EVENTS[0], bearer("Bearer one")]).await;
-    let ping = request(1, "ping", json!({})).to_string();
+    let ping = request(1, "ping", &json!({})).to_string();
     let post = async |path: &str, key, kind, body: &str| {
         let headers = [("content-type", kind), bearer(key)];
         let sent = rig.send(Method::POST, path, &headers, Body::from(body.to_owned())).await;
@@ -264,7 +264,7 @@ async fn what_is_no_message_of_the_session_s_client_is_refused_at_once() {
     };
     let (path, json) = (session.endpoint.as_str(), "application/json");
     let long =
-        request(1, "ping", json!({})).to_string().replace(":1,", &format!(":\"{}\",", "x".repeat(1024)));
+        request(1, "ping", &json!({})).to_string().replace(":1,", &format!(":\"{}\",", "x".repeat(1024)));
     for (path, key, kind, body, outcome) in [
         (path, "Bearer one", json, ping.as_str(), (202, None)),
         (path, "Bearer two", json, &ping, (404, Some(-32001))),

@@ -12,7 +12,7 @@ pub(crate) enum PolicyCommand {
     Check(PolicyArgs),
     /// Explain what a policy decides on a request, and by which rule
     #[command(long_about = EXPLAIN_ABOUT, after_long_help = EXPLAIN_HELP)]
-    Explain(ExplainPolicy),
+    Explain(Box<ExplainPolicy>),
     /// Run the tests that stand in a policy file
     #[command(long_about = TEST_ABOUT, after_long_help = TEST_HELP)]
     Test(PolicyArgs),
@@ -23,14 +23,14 @@ pub(crate) enum PolicyCommand {
 pub(crate) enum PolicyOf {
     /// A proxy's (POLICY)
     Proxy,
-    /// A slave's (SLAVE_POLICY)
+    /// A slave's (`SLAVE_POLICY`)
     Slave,
 }
 
 /// The file that a command is about.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub(crate) struct PolicyArgs {
-    /// File [default: the file that POLICY or SLAVE_POLICY names]
+    /// File [default: the file that POLICY or `SLAVE_POLICY` names]
     pub(crate) file: Option<PathBuf>,
     /// Whose policy it is
     #[arg(long = "of", value_name = "WHOSE", default_value = "proxy")]

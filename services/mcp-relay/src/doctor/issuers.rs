@@ -26,7 +26,7 @@ pub(super) async fn examine(report: &mut Report, common: &CommonConfig, server: 
     match server {
         Server::Running => walk(report, config).await,
         Server::Absent => {
-            report.skipped(STEP, "no server of this environment runs: start it, and run the doctor again")
+            report.skipped(STEP, "no server of this environment runs: start it, and run the doctor again");
         }
     }
     for issuer in config.issuers.issuers() {

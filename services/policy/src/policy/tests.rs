@@ -273,7 +273,7 @@ impl Plain {
             list(&CODES, &self.codes)
         );
         if let Some(value) = self.argument {
-            text += &format!(", arguments: {{ pointer: /a, equals: {} }}", VALUES[value]);
+            text.extend([", arguments: { pointer: /a, equals: ", VALUES[value], " }"]);
         }
         if self.scope && self.allows {
             text += ", requires_scope: s";
@@ -297,7 +297,7 @@ fn read(rules: &[Plain], open: bool, asked: [usize; 4], has_scope: bool) -> &'st
         return "forbidden";
     }
     let in_scope = |rule: &&Plain| has_scope || !rule.scope;
-    if allow.is_empty() || allow.iter().any(|rule| holds(&rule) && in_scope(&rule)) {
+    if allow.is_empty() || allow.iter().any(|rule| holds(rule) && in_scope(rule)) {
         "allow"
     } else if allow.iter().any(holds) {
         "challenge"
@@ -330,7 +330,7 @@ proptest! {
     ) {
         let section = |allows: bool| {
             let of = rules.iter().filter(|rule| rule.allows == allows);
-            of.map(|rule| format!("  - {}\n", rule.yaml())).collect::<String>()
+            of.map(|rule| format!("  - {}\n", rule.yaml())).collect::<Vec<_>>().concat()
         };
         let fallback = if open { "allow" } else { "deny" };
         let policy = parse(&format!("default: {fallback}\nallow:\n{}deny:\n{}", section(true), section(false)));

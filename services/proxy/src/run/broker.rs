@@ -10,6 +10,7 @@ use bytes::Bytes;
 use front::{AccessToken, Answering, Authority, Issued, TokenEnd};
 use protocol::link::identity::Identity;
 use runtime::follow::ReloadSignal;
+use runtime::secret::SessionKeys;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::ProxyConfig;
@@ -24,6 +25,13 @@ pub(super) fn start(config: &ProxyConfig) -> Option<Arc<Broker>> {
         "OAuth broker on the clients' port"
     );
     Some(Arc::new(Broker::new(read.settings.clone(), &config.common.session.keys, users)))
+}
+
+/// Replaces the keys that the broker's records are sealed with.
+pub(super) fn replace_keys(broker: Option<&Broker>, keys: &SessionKeys) {
+    if let Some(broker) = broker {
+        broker.replace_keys(keys);
+    }
 }
 
 /// Follows the broker's files.

@@ -53,7 +53,11 @@ mod tests {
             ("{\"type\": \"object\", \"x\": [{}, []]}", r#"{"type":"object","x":[{},[]]}"#),
         ] {
             let document = Document::parse(yaml, Rendered::Open).unwrap();
-            assert_eq!(document.read(Rendered::Open, |root| root.to_json()).unwrap(), json, "{yaml}");
+            assert_eq!(
+                document.read(Rendered::Open, |root: &crate::document::Cursor<'_>| root.to_json()).unwrap(),
+                json,
+                "{yaml}"
+            );
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The configuration, the commands for users, and keys beside tokens.
 
+use std::os::unix::fs::PermissionsExt;
+
 use std::time::Duration;
 
 use super::*;
@@ -71,7 +73,6 @@ fn users_are_added_changed_listed_and_removed() {
     );
     let before = std::fs::read_to_string(&file).unwrap();
     assert!(!before.contains(PASSWORD) && before.contains("$argon2id$"));
-    use std::os::unix::fs::PermissionsExt;
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(run(&["passwd", "ANN"], "another-one").0, Some(0));
     assert_ne!(std::fs::read_to_string(&file).unwrap(), before);

@@ -72,9 +72,9 @@ async fn a_full_pool_ends_what_is_idle_for_longest_or_refuses() {
     assert_eq!(one_held.finish().await.text(), "done one");
     let three = pid(&clients[2]).await;
     gone(one).await;
-    assert_eq!(scene.ended("gave_way").await.round() as u64, 1);
+    assert!((scene.ended("gave_way").await - 1.0).abs() < 0.5);
     let children = Scrape::of(scene.slave.http).await.sum("mcp_relay_slave_backend_children", &[]);
-    assert_eq!(children.round() as u64, 2);
+    assert!((children - 2.0).abs() < 0.5);
     scene.fixture.open_gate("two", 1);
     assert_eq!(two_held.finish().await.text(), "done two");
     assert!(is_running(three));
@@ -124,7 +124,7 @@ async fn all_processes_end_with_their_entry_once_its_calls_have() {
         scene.fixture.pids().into_iter().filter(|pid| is_running(i64::from(*pid))).collect();
     assert_eq!(running.len(), 1, "the one of the other entry: {running:?}");
     let children = Scrape::of(scene.slave.http).await.sum("mcp_relay_slave_backend_children", &[]);
-    assert_eq!(children.round() as u64, 0);
+    assert!((children - 0.0).abs() < 0.5);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use hyper::Method;
 use super::Files;
 
 async fn code(process: &mut Process) -> i32 {
-    process.exit(Duration::from_secs(60)).await.code().unwrap()
+    process.exit(Duration::from_mins(1)).await.code().unwrap()
 }
 
 #[tokio::test]

@@ -125,7 +125,6 @@ async fn next<C: Calls>(state: Option<State<C>>) -> Option<(Result<Bytes, BodyAb
             Happened::Notice(bytes) => return bytes.map(|bytes| (Ok(bytes), Some(state))),
             Happened::Posted(message) => state.begin(message?),
             Happened::FromCarrier(Some(ListenEvent::Posted(text))) => state.take(&text),
-            Happened::FromCarrier(Some(_)) => {}
             Happened::FromCarrier(None) => state.carried = Box::pin(stream::pending()),
             Happened::Begun(answered) => {
                 state.beginning = None;
@@ -134,7 +133,7 @@ async fn next<C: Calls>(state: Option<State<C>>) -> Option<(Result<Bytes, BodyAb
                 }
                 state.answers.add(answered);
             }
-            Happened::Answered(Ok(())) => {}
+            Happened::FromCarrier(Some(_)) | Happened::Answered(Ok(())) => {}
             Happened::Answered(Err(aborted)) => return Some((Err(aborted), None)),
             Happened::Closing => return None,
         }
@@ -179,7 +178,7 @@ impl<C: Calls> State<C> {
         match self.sealed.open(&edge.sealer, principal, &session.id, text, unix_now()) {
             Some(message) => self.begin(message),
             None => {
-                tracing::debug!("Dropped a message for a stream that is not its own, or was taken before")
+                tracing::debug!("Dropped a message for a stream that is not its own, or was taken before");
             }
         }
     }

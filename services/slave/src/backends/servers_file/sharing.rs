@@ -98,8 +98,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(members: Value) -> (Sharing, String, String) {
-        let mut reader = EntryReader::new("e", &members, &|_| None);
+    fn read(members: &Value) -> (Sharing, String, String) {
+        let mut reader = EntryReader::new("e", members, &|_| None);
         let sharing = reader.sharing();
         (sharing, reader.problems.join("; "), reader.warnings.join("; "))
     }
@@ -130,7 +130,7 @@ mod tests {
                 apart(session, 16, Duration::from_millis(250)),
             ),
         ] {
-            assert_eq!(read(members.clone()), (expected, String::new(), String::new()), "{members}");
+            assert_eq!(read(&members), (expected, String::new(), String::new()), "{members}");
         }
     }
 
@@ -158,14 +158,14 @@ mod tests {
         ] {
             let mut members = json!({"sessions": "per-session"});
             members[member] = value.clone();
-            let (_, problems, _) = read(members);
+            let (_, problems, _) = read(&members);
             assert!(problems.contains(&format!("member {member:?}")), "{member} {value}: {problems:?}");
         }
     }
 
     #[test]
     fn limits_of_an_entry_that_is_shared_have_no_effect() {
-        let (sharing, problems, warnings) = read(json!({"maxChildren": 3, "idle": "1m"}));
+        let (sharing, problems, warnings) = read(&json!({"maxChildren": 3, "idle": "1m"}));
         assert_eq!((sharing, problems.as_str()), (Sharing::Shared, ""));
         assert!(warnings.contains("\"maxChildren\"") && warnings.contains("\"idle\""), "{warnings}");
     }

@@ -18,7 +18,7 @@ fn key(session: u8) -> ChildKey {
     ChildKey::Session { session: session.to_string().into(), client: None }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Call(u8),
     CallOfNobody(u64),
