@@ -18,11 +18,14 @@ pub struct TokenRevocation {
     changes: watch::Receiver<()>,
 }
 
-impl TokenRevocation {
-    pub(super) fn new(verifier: TokenVerifier, token: AccessToken, changes: watch::Receiver<()>) -> Self {
-        Self { verifier, token, changes }
+impl TokenVerifier {
+    /// Returns the end of a token's validity, to be waited for.
+    pub fn revocation(&self, token: &AccessToken) -> TokenRevocation {
+        TokenRevocation { verifier: self.clone(), token: token.clone(), changes: self.changes() }
     }
+}
 
+impl TokenRevocation {
     /// Waits until the token is not accepted any more. Cancel safe.
     pub async fn wait(&mut self) {
         loop {

@@ -15,7 +15,6 @@ use super::issuer::Issuer;
 use super::issuer_state::{Checked, IssuerState};
 use super::jwks::KeyDigest;
 use super::jwt::{MAX_TOKEN, Unverified};
-use super::revocation::TokenRevocation;
 use crate::outbound::OutboundRules;
 use crate::secret::Secret;
 
@@ -29,7 +28,7 @@ struct Inner {
     current: ArcSwap<Vec<Arc<IssuerState>>>,
     /// How issuers are reached.
     ways: OutboundRules,
-    /// Wakes whoever holds a [`TokenRevocation`].
+    /// Wakes whoever waits for the end of a token.
     changes: watch::Sender<()>,
 }
 
@@ -130,9 +129,9 @@ impl TokenVerifier {
         Ok(AccessToken { identity, proof, issuer: Arc::clone(issuer), end })
     }
 
-    /// Returns the end of a token's validity, to be waited for.
-    pub fn revocation(&self, token: &AccessToken) -> TokenRevocation {
-        TokenRevocation::new(self.clone(), token.clone(), self.0.changes.subscribe())
+    /// Returns the changes of issuers and keys, from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.0.changes.subscribe()
     }
 
     /// Returns whether an accepted token is accepted still. Asks the issuer where the token rests on its word; while it does not
