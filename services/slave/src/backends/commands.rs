@@ -1,6 +1,6 @@
 //! Command-line programs as tools (`SLAVE_TOOLS`): one process a call, without a shell. Must not know the registry.
 //!
-//! The file is read by [`file`]; a [`template`] makes a command line of the arguments, which the [`schema`] was checked for before; the
+//! The file is read by [`mod@file`]; a [`template`] makes a command line of the arguments, which the [`schema`] was checked for before; the
 //! [`process`] is run; a [`result`] is made of what it wrote.
 
 mod backend;
