@@ -37,6 +37,7 @@ MAY_STAY_ZERO = {
     "mcp_relay_calls_moved_total": "needs a link that breaks with a call half sent (tests/relay/link_loss.rs)",
     "mcp_relay_sticky_misses_total": "needs a client's own slave to be full at the right moment (tests/relay/balance)",
     "mcp_relay_policy_denied_total": "the fleet has no policy (tests/relay/policy)",
+    "mcp_relay_slave_policy_denied_total": "no slave of the fleet has a policy (tests/relay/policy)",
     "mcp_relay_tool_conflicts": "both slaves offer the same",
     "mcp_relay_tools_renamed": "both slaves offer the same",
     "mcp_relay_tools_refused": "both slaves offer the same",

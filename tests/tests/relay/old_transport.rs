@@ -30,7 +30,8 @@ async fn scene() -> (Vec<Proxy>, Slave, Fixture) {
 struct Stream {
     exchange: Exchange,
     endpoint: String,
-    read: String,
+    /// What was read and not taken: a chunk may end within a character.
+    read: Vec<u8>,
 }
 
 impl Stream {
@@ -40,7 +41,7 @@ impl Stream {
         let mut exchange = Exchange::start(address, get).await;
         exchange.head().await;
         assert_eq!((exchange.status.as_u16(), exchange.header("content-type")), (200, "text/event-stream"));
-        let mut stream = Self { exchange, endpoint: String::new(), read: String::new() };
+        let mut stream = Self { exchange, endpoint: String::new(), read: Vec::new() };
         let (name, endpoint) = stream.event().await.expect("an endpoint");
         assert_eq!(name, "endpoint");
         stream.endpoint = endpoint;
@@ -50,16 +51,17 @@ impl Stream {
     /// Returns name and data of the next event, without comments; `None` at the end of the stream, however it ends.
     async fn event(&mut self) -> Option<(String, String)> {
         loop {
-            while let Some((event, rest)) = self.read.split_once("\n\n") {
-                let (event, rest) = (event.to_owned(), rest.to_owned());
-                self.read = rest;
+            while let Some(end) = self.read.windows(2).position(|two| two == b"\n\n") {
+                let rest = self.read.split_off(end + 2);
+                let event = String::from_utf8(std::mem::replace(&mut self.read, rest)).unwrap();
+                let event = event.trim_end_matches('\n');
                 if let Some((name, data)) = event.split_once("data: ") {
                     let name = name.strip_prefix("event: ").unwrap_or("message");
                     return Some((name.trim().to_owned(), data.to_owned()));
                 }
             }
             let bytes = self.exchange.try_chunk().await.ok()??;
-            self.read.push_str(std::str::from_utf8(&bytes).unwrap());
+            self.read.extend_from_slice(&bytes);
         }
     }
 
