@@ -95,8 +95,8 @@ async fn the_link_goes_through_squid_and_its_refusals_are_explained() {
         ("ws://relay.invalid:8001".to_owned(), USERINFO, "the name has no address there (HTTP 500)"),
     ] {
         let refused = slave("two", url, userinfo).start_slave().await;
-        let line = refused.log.wait_for("attempting to reconnect").await;
-        assert!(line.contains(what) && line.contains("(HTTP_PROXY)"), "{line}");
+        let told = refused.log.wait_for("attempting to reconnect").await;
+        assert!(told.contains(what) && told.contains("(HTTP_PROXY)"), "{told}");
     }
     let anonymous = Setup::slave("three", proxy.link).env("HTTP_PROXY", format!("http://{}", squid.address));
     let anonymous = anonymous.start_slave().await;
