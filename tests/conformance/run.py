@@ -32,7 +32,7 @@ AT_A_TIME = 3
 # Seconds that one run of the suite may take.
 LIMIT = 300
 # Runs more in which a check under resets may show that it passes.
-RETRIES = 2
+RETRIES = 5
 
 
 def stdio(eras):
