@@ -21,10 +21,19 @@ use cancellation::Cancellation;
 pub(crate) use error::CallOutput;
 use spec::CallSpec;
 
-/// Returns the definitions of all tools of a server, as it wrote them.
-pub(crate) async fn definitions(args: Call, snapshot: &Snapshot) -> Result<Vec<Box<RawValue>>, CommandError> {
+/// Returns the URL of the MCP endpoint at `url`, or of this environment's server.
+pub(crate) fn endpoint_url(url: Option<&str>, snapshot: &Snapshot) -> Result<String, CommandError> {
+    spec::endpoint_url(url, snapshot)
+}
+
+/// Returns the definitions of all tools of a server, as it wrote them. The client is called `name`.
+pub(crate) async fn definitions(
+    args: Call,
+    snapshot: &Snapshot,
+    name: &'static str,
+) -> Result<Vec<Box<RawValue>>, CommandError> {
     let spec = CallSpec::of(args, snapshot)?;
-    let mut client = Client::new(spec.endpoint.clone(), spec.era, "mcp-relay-digest");
+    let mut client = Client::new(spec.endpoint.clone(), spec.era, name);
     let definitions: Result<_, McpError> = async {
         client.open().await?;
         let definitions = client.raw_tools().await?;

@@ -1,6 +1,7 @@
 //! The command line: subcommands and their help. All other configuration comes from the environment.
 
 mod call;
+mod connect;
 mod digest;
 mod exec_backend;
 mod policy;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use call::Call;
+pub(crate) use connect::{Connect, Program};
 pub(crate) use digest::Digest;
 pub(crate) use exec_backend::ExecBackend;
 pub(crate) use policy::{ClientArgs, ExplainPolicy, PolicyArgs, PolicyCommand, PolicyOf, WhatArgs};
@@ -121,6 +123,9 @@ pub(crate) enum Command {
     /// Call a tool through any MCP server, or list its tools
     #[command(long_about = call::ABOUT, after_long_help = call::HELP)]
     Call(Call),
+    /// Print or write what a client program needs in order to use the relay
+    #[command(long_about = connect::ABOUT, after_long_help = connect::HELP)]
+    Connect(Connect),
     /// Print the digests of tools' definitions, to pin them in the file of slave codes
     #[command(long_about = digest::ABOUT, after_long_help = digest::HELP)]
     Digest(Digest),
@@ -260,6 +265,7 @@ mod tests {
             "demo",
             "health",
             "call",
+            "connect",
             "digest",
             "users",
             "install",

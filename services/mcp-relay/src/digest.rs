@@ -22,7 +22,11 @@ const MAX_INPUT: u64 = 64 * 1024 * 1024;
 /// Returns the lines to print.
 pub(crate) async fn run(args: Digest, snapshot: &Snapshot) -> Result<String, CommandError> {
     let definitions = match args.url {
-        Some(url) => call::definitions(listing(url, args.key_env, args.ca_file), snapshot).await?,
+        Some(url) => {
+            let listing =
+                Call { key_env: args.key_env, ca_file: args.ca_file, ..Call::listing(url, Era::Modern) };
+            call::definitions(listing, snapshot, "mcp-relay-digest").await?
+        }
         None => definitions(&read(args.file.as_deref())?).map_err(|error| {
             CommandError::Config(format!("expected a definition, or an answer to tools/list: {error}"))
         })?,
@@ -30,27 +34,6 @@ pub(crate) async fn run(args: Digest, snapshot: &Snapshot) -> Result<String, Com
     let lines: Vec<String> =
         definitions.iter().map(|definition| line(definition)).collect::<Result<_, _>>()?;
     Ok(lines.concat())
-}
-
-/// The command line of `mcp-relay call --list`.
-fn listing(url: String, key_env: Option<String>, ca_file: Option<std::path::PathBuf>) -> Call {
-    Call {
-        tool: None,
-        arguments: None,
-        list: true,
-        url: Some(url),
-        era: Era::Modern,
-        key_env,
-        headers: Vec::new(),
-        ca_file,
-        wait: None,
-        timeout: None,
-        with_slave: false,
-        during: None,
-        parallel: 1,
-        json: true,
-        raw: false,
-    }
 }
 
 fn read(file: Option<&Path>) -> Result<String, CommandError> {

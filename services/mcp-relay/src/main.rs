@@ -6,6 +6,7 @@
 mod call;
 mod cli;
 mod command_error;
+mod connect;
 mod demo;
 mod digest;
 mod doctor;
@@ -123,6 +124,7 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             Err(CommandError::Config(format!("exec-backend must be the first argument, before {command:?}")))
         }
         Some(Command::Users { command }) => users::run(command, snapshot).map(print),
+        Some(Command::Connect(args)) => connect::run(args, snapshot).await.map(print),
         Some(Command::Digest(args)) => digest::run(args, snapshot).await.map(print),
         Some(Command::Install { folder }) => install::into(&folder)
             .map(|path| print(format!("{}\n", path.display())))

@@ -11,6 +11,7 @@ use runtime::config::{EVERY, listener};
 use runtime::env::{Reader, Snapshot, parse};
 use runtime::io_fault::describe;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::print::Format;
 use crate::cli::Call;
@@ -76,10 +77,26 @@ impl CallSpec {
 
     /// URL of the server, for messages.
     pub(super) fn address(&self) -> String {
-        let Endpoint { target, path, .. } = &self.endpoint;
-        let scheme = if target.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{target}{path}")
+        address(&self.endpoint.target, &self.endpoint.path)
     }
+}
+
+/// Returns the URL of the MCP endpoint at `url`, or of this environment's server.
+pub(super) fn endpoint_url(url: Option<&str>, snapshot: &Snapshot) -> Result<String, CommandError> {
+    let Some(text) = url else {
+        let (target, path) = local_server(snapshot)?;
+        return Ok(address(&target, &path));
+    };
+    let (mut url, path) = parsed(text)?;
+    if path == "/mcp" {
+        url.set_path(&path);
+    }
+    Ok(url.into())
+}
+
+fn address(target: &Target, path: &str) -> String {
+    let scheme = if target.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{target}{path}")
 }
 
 fn format(call: &Call) -> Format {
@@ -96,6 +113,12 @@ fn remote_server(
     roots: Option<&Path>,
     snapshot: &Snapshot,
 ) -> Result<(Target, String), CommandError> {
+    let (_, path) = parsed(text)?;
+    Ok((at_url("--url", text, roots, snapshot)?, path))
+}
+
+/// A URL and the path of its MCP endpoint.
+fn parsed(text: &str) -> Result<(Url, String), CommandError> {
     let url = parse::http_url(text)
         .map_err(|expected| CommandError::Config(format!("--url {text:?}: expected {expected}")))?;
     let path = match (url.path(), url.query()) {
@@ -103,7 +126,7 @@ fn remote_server(
         (path, None) => path.to_owned(),
         (path, Some(query)) => format!("{path}?{query}"),
     };
-    Ok((at_url("--url", text, roots, snapshot)?, path))
+    Ok((url, path))
 }
 
 /// Server and path of this environment.
@@ -126,7 +149,7 @@ fn local_server(snapshot: &Snapshot) -> Result<(Target, String), CommandError> {
 fn headers(call: &Call, snapshot: &Snapshot) -> Result<Vec<(HeaderName, HeaderValue)>, CommandError> {
     let mut headers = Vec::new();
     let variable = call.key_env.as_deref().unwrap_or("AUTH_BEARER_KEYS");
-    let key = snapshot.get(variable).and_then(|keys| parse::list(keys).next());
+    let key = snapshot.get(variable).filter(|_| !call.keyless).and_then(|keys| parse::list(keys).next());
     if call.key_env.is_some() && key.is_none() {
         return Err(CommandError::Config(format!("--key-env {variable}: this variable is not set")));
     }

@@ -58,6 +58,33 @@ pub(crate) struct Call {
     /// Print texts as they are, with characters that command a terminal
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
+    /// Send no key, whatever the environment has.
+    #[arg(skip)]
+    pub(crate) keyless: bool,
+}
+
+impl Call {
+    /// `mcp-relay call --list --json` at a URL.
+    pub(crate) fn listing(url: String, era: Era) -> Self {
+        Self {
+            tool: None,
+            arguments: None,
+            list: true,
+            url: Some(url),
+            era,
+            key_env: None,
+            headers: Vec::new(),
+            ca_file: None,
+            wait: None,
+            timeout: None,
+            with_slave: false,
+            during: None,
+            parallel: 1,
+            json: true,
+            raw: false,
+            keyless: false,
+        }
+    }
 }
 
 /// Reads `--era`.

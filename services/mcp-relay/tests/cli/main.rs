@@ -5,6 +5,7 @@
 
 mod call;
 mod command_line;
+mod connect;
 mod demo;
 mod doctor;
 mod install;
