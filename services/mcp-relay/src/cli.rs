@@ -7,6 +7,7 @@ mod exec_backend;
 mod policy;
 mod routes;
 mod status;
+mod up;
 mod users;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) use exec_backend::ExecBackend;
 pub(crate) use policy::{ClientArgs, ExplainPolicy, PolicyArgs, PolicyCommand, PolicyOf, WhatArgs};
 pub(crate) use routes::{Explain, RoutesCommand};
 pub(crate) use status::StatusArgs;
+pub(crate) use up::{Import, Servers, Share, Up};
 pub(crate) use users::{UsersCommand, UsersFileArg};
 
 use crate::reference;
@@ -126,6 +128,15 @@ pub(crate) enum Command {
     /// Print or write what a client program needs in order to use the relay
     #[command(long_about = connect::ABOUT, after_long_help = connect::HELP)]
     Connect(Connect),
+    /// Serve the tools of a command or file at a URL on this machine
+    #[command(long_about = up::UP_ABOUT, after_long_help = up::UP_HELP)]
+    Up(Up),
+    /// Offer the tools of a command or file through a proxy
+    #[command(long_about = up::SHARE_ABOUT, after_long_help = up::SHARE_HELP)]
+    Share(Share),
+    /// Take the servers of an MCP client's file into the file of a slave
+    #[command(long_about = up::IMPORT_ABOUT, after_long_help = up::IMPORT_HELP)]
+    Import(Import),
     /// Print the digests of tools' definitions, to pin them in the file of slave codes
     #[command(long_about = digest::ABOUT, after_long_help = digest::HELP)]
     Digest(Digest),
@@ -266,6 +277,9 @@ mod tests {
             "health",
             "call",
             "connect",
+            "up",
+            "share",
+            "import",
             "digest",
             "users",
             "install",

@@ -2,10 +2,11 @@
 //! how files are edited.
 
 mod configuration;
-mod file;
-mod json_file;
+pub(crate) mod file;
+pub(crate) mod json_file;
 mod toml_file;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use protocol::mcp::era::Era;
@@ -57,10 +58,10 @@ fn write(args: &Connect, configuration: &Configuration, snapshot: &Snapshot) -> 
     let backup = file::replace(&path, old.is_some(), &new)?;
     let mut out = format!("wrote {}\n", path.display());
     if let Some(backup) = backup {
-        out.push_str(&format!("as it was: {}\n", backup.display()));
+        let _ = writeln!(out, "as it was: {}", backup.display());
     }
     for note in configuration.notes() {
-        out.push_str(&format!("note: {note}\n"));
+        let _ = writeln!(out, "note: {note}");
     }
     Ok(out)
 }

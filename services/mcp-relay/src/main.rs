@@ -12,6 +12,7 @@ mod digest;
 mod doctor;
 mod health;
 mod http;
+mod import;
 mod install;
 mod local_server;
 mod mcp;
@@ -23,6 +24,7 @@ mod routes;
 mod series;
 mod serve;
 mod status;
+mod up;
 mod users;
 
 use std::ffi::OsString;
@@ -124,6 +126,9 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             Err(CommandError::Config(format!("exec-backend must be the first argument, before {command:?}")))
         }
         Some(Command::Users { command }) => users::run(command, snapshot).map(print),
+        Some(Command::Up(args)) => return serve_prepared(Mode::Standalone, up::up(&args, snapshot)).await,
+        Some(Command::Share(args)) => return serve_prepared(Mode::Slave, up::share(&args, snapshot)).await,
+        Some(Command::Import(args)) => import::run(&args, snapshot).map(print),
         Some(Command::Connect(args)) => connect::run(args, snapshot).await.map(print),
         Some(Command::Digest(args)) => digest::run(args, snapshot).await.map(print),
         Some(Command::Install { folder }) => install::into(&folder)
@@ -138,6 +143,17 @@ async fn serve(mode: Mode, snapshot: &Snapshot) -> ExitCode {
     match serve::run(mode, snapshot).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail_service(mode, snapshot, &error),
+    }
+}
+
+/// Runs a service in an environment that a command line made.
+async fn serve_prepared(mode: Mode, prepared: Result<up::Prepared, CommandError>) -> ExitCode {
+    match prepared {
+        Ok(prepared) => {
+            output::note(prepared.intro.trim_end());
+            serve(mode, &prepared.snapshot).await
+        }
+        Err(error) => fail(error.exit_code(), &error.to_string()),
     }
 }
 

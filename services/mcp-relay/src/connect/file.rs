@@ -16,7 +16,7 @@ const PRIVATE: u32 = 0o600;
 const MAX_BACKUPS: usize = 99;
 
 /// Returns the content of a file; `None`: there is none.
-pub(super) fn read(path: &Path) -> Result<Option<String>, CommandError> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>, CommandError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, CommandError> {
 }
 
 /// Puts `text` in place of the file at once, with its mode, and keeps the file as it was beside it. Returns where it is kept.
-pub(super) fn replace(path: &Path, exists: bool, text: &str) -> Result<Option<PathBuf>, CommandError> {
+pub(crate) fn replace(path: &Path, exists: bool, text: &str) -> Result<Option<PathBuf>, CommandError> {
     // A file that is a link stays one, as people keep their configuration in repositories.
     let path =
         if exists { std::fs::canonicalize(path).context("the file is gone")? } else { path.to_owned() };

@@ -8,7 +8,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// The text is not JSON, or something else stands where an object is expected: a text that says what.
-pub(super) fn with_member(text: &str, section: &str, name: &str, value: &Value) -> Result<String, String> {
+pub(crate) fn with_member(text: &str, section: &str, name: &str, value: &Value) -> Result<String, String> {
     let root = object(text)?;
     let top = root.object_value_or_create().ok_or("expected a JSON object")?;
     let section =
@@ -26,7 +26,7 @@ pub(super) fn with_member(text: &str, section: &str, name: &str, value: &Value) 
 ///
 /// # Errors
 /// As of [`with_member`].
-pub(super) fn with_element(text: &str, section: &str, value: &Value) -> Result<String, String> {
+pub(crate) fn with_element(text: &str, section: &str, value: &Value) -> Result<String, String> {
     let root = object(text)?;
     let top = root.object_value_or_create().ok_or("expected a JSON object")?;
     let array =

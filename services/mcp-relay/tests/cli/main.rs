@@ -11,6 +11,7 @@ mod doctor;
 mod install;
 mod server;
 mod signals;
+mod up;
 
 use std::process::{Command, Output};
 
