@@ -17,7 +17,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients check deny charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench soak setup
+.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth check deny charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,11 @@ test-clients: ## Run clients of npm and PyPI against servers of npm and PyPI thr
 	./scripts/setup conformance
 	$(CARGO) build --locked -p mcp-relay
 	python3 tests/clients/run.py $(ONLY)
+
+test-oauth: ## Have the SDKs' clients sign in at Keycloak, oidc-provider and the broker, also behind nginx; ONLY='keycloak broker-*' (needs Java, npm, Python, Chromium)
+	./scripts/setup oauth
+	$(CARGO) build --locked -p mcp-relay
+	python3 tests/oauth/run.py $(ONLY)
 
 check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, dependencies, lints and docs, and fuzz for a short time
 	$(CARGO) fmt --all --check

@@ -7,7 +7,6 @@ Fails where a step of a client fails that exceptions.toml does not name with a r
 built program, npm and Python (`make test-clients` builds, scripts/setup conformance installs). Ends only what it started.
 """
 
-import hashlib
 import json
 import os
 import pathlib
@@ -15,10 +14,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
-import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "conformance"))
+import install  # noqa: E402
 from processes import BINARY, CODE, ROOT, Arrangement  # noqa: E402
 
 TOOLS = ROOT / ".tools/clients"
@@ -26,35 +25,6 @@ MODULES = TOOLS / "node_modules"
 PYTHON = TOOLS / "venv/bin/python"
 # Seconds that one client may take.
 LIMIT = 240
-
-
-def once(name, lock, act):
-    """Does what a lock file asks for, unless it was done for the same lock."""
-    mark, wanted = TOOLS / f"{name}-installed", hashlib.sha256(lock.read_bytes()).hexdigest()
-    if not mark.exists() or mark.read_text() != wanted:
-        TOOLS.mkdir(parents=True, exist_ok=True)
-        act()
-        mark.write_text(wanted)
-
-
-def install_npm():
-    shutil.rmtree(MODULES, ignore_errors=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / "node" / name, TOOLS / name)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", f"--cache={TOOLS}/cache"]
-    subprocess.run(command, cwd=TOOLS, check=True)
-    shutil.rmtree(TOOLS / "cache", ignore_errors=True)
-
-
-def install_pip():
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(TOOLS / "venv")], check=True)
-    command = [PYTHON, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes", "-r", str(HERE / "requirements.txt")]
-    subprocess.run(command, check=True)
-
-
-def node():
-    # Of a machine that the lock file has no Node for: its own, 22 or newer.
-    return str(next(MODULES.glob("node-*/bin/node"), "node"))
 
 
 def servers(folder):
@@ -67,7 +37,7 @@ def servers(folder):
     subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "first commit"], check=True)
 
     def of_npm(name, *arguments, **env):
-        return {"command": node(), "args": [str(MODULES / f"@modelcontextprotocol/server-{name}/dist/index.js"), *arguments], "env": env}
+        return {"command": install.node(TOOLS), "args": [str(MODULES / f"@modelcontextprotocol/server-{name}/dist/index.js"), *arguments], "env": env}
 
     def of_pip(name):
         return {"command": str(PYTHON), "args": ["-m", f"mcp_server_{name}"]}
@@ -84,7 +54,7 @@ def servers(folder):
 def inspector(url, env):
     """Steps of the Inspector's command line: (name, whether it did what is expected, what it said)."""
     def say(*arguments):
-        command = [node(), str(MODULES / "@modelcontextprotocol/inspector/clients/launcher/build/index.js"), "--cli", url, "--transport", "http", *arguments]
+        command = [install.node(TOOLS), str(MODULES / "@modelcontextprotocol/inspector/clients/launcher/build/index.js"), "--cli", url, "--transport", "http", *arguments]
         said = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
         return said.stdout + said.stderr
 
@@ -105,7 +75,7 @@ def inspector(url, env):
 def scripts():
     for kind in ("sdk1", "sdk2-legacy", "sdk2-auto"):
         # Where modules are found: the script is not beside them.
-        yield kind, [node(), str(TOOLS / "client.mjs"), kind]
+        yield kind, [install.node(TOOLS), str(TOOLS / "client.mjs"), kind]
     for kind in ("mcp-auto", "mcp-legacy", "fastmcp"):
         yield kind, [str(PYTHON), "-W", "ignore", str(HERE / "client.py"), kind]
 
@@ -128,8 +98,8 @@ def steps_of(name, command, url, env):
 
 
 def main(chosen):
-    once("npm", HERE / "node/package-lock.json", install_npm)
-    once("pip", HERE / "requirements.txt", install_pip)
+    install.npm(TOOLS, HERE / "node")
+    install.pip(TOOLS, HERE / "requirements.txt")
     shutil.copy(HERE / "client.mjs", TOOLS / "client.mjs")
     exceptions = tomllib.loads((HERE / "exceptions.toml").read_text()).get("exception", [])
     used, passed, failed = set(), 0, 0

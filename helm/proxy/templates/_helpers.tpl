@@ -205,6 +205,27 @@ securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 {{- end }}
 
+{{/* The files of policy, issuers and users, each with the variable that names it. Renders JSON. */}}
+{{- define "proxy.files" -}}
+{{- $root := . -}}
+{{- $files := list -}}
+{{- range $pair := list (list "policy" "POLICY") (list "issuers" "AUTH_ISSUERS") (list "users" "BROKER_USERS_FILE") -}}
+{{- $name := index $pair 0 -}}
+{{- $variable := index $pair 1 -}}
+{{- $from := index $root.Values $name -}}
+{{- if and $from.configMap $from.secret -}}
+{{- fail (printf "%s.configMap and %s.secret are both set: use one" $name $name) -}}
+{{- end -}}
+{{- if or $from.configMap $from.secret -}}
+{{- if hasKey $root.Values.config $variable -}}
+{{- fail (printf "config.%s and %s are both set: use one" $variable $name) -}}
+{{- end -}}
+{{- $files = append $files (merge (dict "name" $name "variable" $variable) $from) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $files -}}
+{{- end }}
+
 {{/* The ConfigMap of the routes, if there are any. */}}
 {{- define "proxy.routesConfigMap" -}}
 {{- if .Values.routesConfigMap -}}

@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::fault::Fault;
 use crate::form::Parameters;
 use crate::grant::Subject;
+use crate::metrics::{Endpoint, record_refusal};
 use crate::pages::{self, LoginError, Signed};
 use crate::redirect;
 use crate::reply;
@@ -38,7 +39,7 @@ pub(crate) struct Flow {
 /// Why a request is not followed.
 enum Refused {
     /// Nothing is known of where to send the browser: the user is told.
-    Page(&'static str),
+    Page(Fault),
     /// The client is told.
     Redirect { uri: String, state: Option<String>, fault: Fault },
 }
@@ -48,8 +49,12 @@ impl Broker {
     pub(crate) async fn authorize(&self, request: &BrokerRequest) -> Response<Bytes> {
         let asked = match self.check(request.query().as_bytes(), request.now).await {
             Ok(asked) => asked,
-            Err(Refused::Page(words)) => return pages::fault(StatusCode::BAD_REQUEST, words),
+            Err(Refused::Page(fault)) => {
+                record_refusal(Endpoint::Authorize, fault);
+                return pages::fault(StatusCode::BAD_REQUEST, fault.words);
+            }
             Err(Refused::Redirect { uri, state, fault }) => {
+                record_refusal(Endpoint::Authorize, fault);
                 let parameters = [("error", fault.code), ("error_description", fault.words)];
                 return self.send_back(&uri, state.as_deref(), &parameters);
             }
@@ -69,9 +74,11 @@ impl Broker {
     }
 
     async fn check(&self, query: &[u8], now: u64) -> Result<Asked, Refused> {
-        let parameters = Parameters::parse(query).map_err(|fault| Refused::Page(fault.words))?;
-        let id = parameters.get("client_id").ok_or(Refused::Page("the request names no client"))?;
-        let client = self.client(id, now).await.map_err(Refused::Page)?;
+        let parameters = Parameters::parse(query).map_err(Refused::Page)?;
+        let id = parameters
+            .get("client_id")
+            .ok_or(Refused::Page(Fault::request("the request names no client")))?;
+        let client = self.client(id, now).await.map_err(|words| Refused::Page(Fault::client(words)))?;
         let redirect = redirect_of(&client, parameters.get("redirect_uri"))?;
         let state = parameters.get("state").map(str::to_owned);
         let checked = self.checked(&parameters, client, redirect.clone());
@@ -133,7 +140,7 @@ impl Broker {
         }
     }
 
-    /// Returns the scopes that a request asks for; all where it names none. `offline_access` and `openid` are no scopes of this server, but
+    /// Returns the scopes that a request asks for; the default ones where it names none. `offline_access` and `openid` are no scopes of this server, but
     /// clients add them on their own.
     fn scopes_of(&self, text: Option<&str>) -> Result<Vec<String>, Fault> {
         let mut scopes: Vec<String> = Vec::new();
@@ -148,7 +155,7 @@ impl Broker {
                 scopes.push(name.to_owned());
             }
         }
-        Ok(if scopes.is_empty() { self.settings.scopes.clone() } else { scopes })
+        Ok(if scopes.is_empty() { self.settings.default_scopes.clone() } else { scopes })
     }
 
     /// Sends a browser back to the client, with the issuer (RFC 9207).
@@ -168,12 +175,13 @@ impl Broker {
 /// Returns the redirect URI of a request: one that the client registered, letter by letter.
 fn redirect_of(client: &Client, named: Option<&str>) -> Result<String, Refused> {
     let registered = &client.metadata.redirects;
+    let refused = |words| Refused::Page(Fault::new("invalid_redirect_uri", words));
     match named {
         Some(uri) if registered.iter().any(|known| redirect::matches(known, uri)) => Ok(uri.to_owned()),
-        Some(_) => Err(Refused::Page("the redirect URI of the request is not one of the client's")),
+        Some(_) => Err(refused("the redirect URI of the request is not one of the client's")),
         None => match registered.as_slice() {
             [one] => Ok(one.clone()),
-            _ => Err(Refused::Page("the request names no redirect URI")),
+            _ => Err(refused("the request names no redirect URI")),
         },
     }
 }

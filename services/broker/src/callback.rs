@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 use crate::authorize::{FLOW_LIFETIME, Flow};
 use crate::form::Parameters;
 use crate::grant::{Subject, random_text};
+use crate::metrics::{SignIn, record_sign_in};
 use crate::pages;
 use crate::provider::{Asking, Provider};
 use crate::reply;
@@ -72,7 +73,10 @@ impl Broker {
                 let cookie = self.cookie(&self.away_cookie(&away.state), &record, FLOW_LIFETIME);
                 reply::set_cookie(reply::redirect(&url), &cookie)
             }
-            Err(words) => pages::fault(StatusCode::BAD_GATEWAY, words),
+            Err(words) => {
+                record_sign_in(SignIn::Provider);
+                pages::fault(StatusCode::BAD_GATEWAY, words)
+            }
         }
     }
 
@@ -111,8 +115,12 @@ impl Broker {
         let redirect = self.callback_uri();
         let identity = match provider.who(code, &away.asking(&redirect)).await {
             Ok(identity) => identity,
-            Err(words) => return pages::fault(StatusCode::FORBIDDEN, words),
+            Err(words) => {
+                record_sign_in(SignIn::Provider);
+                return pages::fault(StatusCode::FORBIDDEN, words);
+            }
         };
+        record_sign_in(SignIn::Done);
         let subject =
             Subject { name: identity.subject, groups: identity.groups, stamp: String::new(), outside: true };
         let Some(code) = self.code(asked, subject, now) else { return pages::broken() };

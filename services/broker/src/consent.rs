@@ -5,6 +5,7 @@ use hyper::{Response, StatusCode};
 
 use crate::asked::Asked;
 use crate::grant::{Code, Grant, Subject, random_id, random_text};
+use crate::metrics::record_decision;
 use crate::pages;
 use crate::request::BrokerRequest;
 use crate::seal::Purpose;
@@ -28,15 +29,18 @@ impl Broker {
         let state = asked.state.as_deref();
         match (parameters.get("decision"), &self.settings.provider, subject) {
             (Some("allow"), Some(provider), _) => {
+                record_decision(true);
                 self.redirect_to_provider(provider, flow, request.now).await
             }
             (Some("allow"), None, Some(user)) => {
+                record_decision(true);
                 let scopes = asked.scopes.join(" ");
                 tracing::info!(user = user.name, client = asked.name, scopes, "A user let a client in");
                 let Some(code) = self.code(asked, user, request.now) else { return pages::broken() };
                 self.send_back(&asked.redirect, state, &[("code", &code)])
             }
             (Some("deny"), ..) => {
+                record_decision(false);
                 let parameters = [("error", "access_denied"), ("error_description", "the user refused")];
                 self.send_back(&asked.redirect, state, &parameters)
             }

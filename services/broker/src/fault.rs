@@ -1,9 +1,10 @@
-//! Errors of OAuth: their codes, and the answers that carry them. Must not know what leads to them.
+//! Errors of OAuth: their codes, and the answers that carry them, which are counted. Must not know what leads to them.
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use serde_json::json;
 
+use crate::metrics::{Endpoint, record_refusal};
 use crate::reply;
 
 /// An error of RFC 6749 (4.1.2.1, 5.2), RFC 7591 (3.2.2) or RFC 8707 (2).
@@ -35,8 +36,9 @@ impl Fault {
     /// The system has no random numbers, or a record is longer than records may be.
     pub(crate) const SERVER: Self = Self::new("server_error", "no record could be made");
 
-    /// The answer of an endpoint that clients ask.
-    pub(crate) fn answer(self) -> Response<Bytes> {
+    /// The answer of an endpoint that clients ask, which is counted.
+    pub(crate) fn answer(self, endpoint: Endpoint) -> Response<Bytes> {
+        record_refusal(endpoint, self);
         let status = match self.code {
             "invalid_client" => StatusCode::UNAUTHORIZED,
             "server_error" => StatusCode::INTERNAL_SERVER_ERROR,

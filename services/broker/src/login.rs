@@ -7,6 +7,7 @@ use crate::attempts::TooMany;
 use crate::authorize::{FLOW_LIFETIME, Flow};
 use crate::form::Parameters;
 use crate::grant::Subject;
+use crate::metrics::{SignIn, record_sign_in};
 use crate::pages::{self, LoginError, Signed};
 use crate::passwords::Busy;
 use crate::reply;
@@ -34,6 +35,7 @@ impl Broker {
             Ok(user) => user,
             Err(refused) => return self.ask_again(&flow, &parameters, &refused),
         };
+        record_sign_in(SignIn::Done);
         tracing::info!(user = user.name, client = flow.asked.name, "A user signed in");
         let expires = request.now.saturating_add(FLOW_LIFETIME);
         let flow = Flow { subject: Some(Subject::from(&user)), expires, ..flow };
@@ -86,6 +88,11 @@ impl Broker {
     fn ask_again(&self, flow: &Flow, parameters: &Parameters, refused: &NotSignedIn) -> Response<Bytes> {
         let Some(text) = self.vault.seal(Purpose::Flow, flow) else { return pages::broken() };
         let page = |status, error| pages::login(status, &flow.asked, &text, error);
+        record_sign_in(match refused {
+            NotSignedIn::Wrong => SignIn::Wrong,
+            NotSignedIn::TooMany(_) => SignIn::Limited,
+            NotSignedIn::Busy => SignIn::Busy,
+        });
         match refused {
             NotSignedIn::Wrong => {
                 let name: String = parameters.get("username").unwrap_or_default().chars().take(64).collect();

@@ -34,7 +34,7 @@ pub(crate) fn resource(settings: &BrokerSettings) -> Response<Bytes> {
     reply::document(&json!({
         "resource": settings.url.resource(),
         "authorization_servers": [settings.url.issuer()],
-        "scopes_supported": settings.scopes,
+        "scopes_supported": settings.default_scopes,
         "bearer_methods_supported": ["header"],
         "resource_name": "mcp-relay",
     }))

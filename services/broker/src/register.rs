@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::client_metadata::Metadata;
 use crate::fault::Fault;
+use crate::metrics::{Endpoint, record_registration};
 use crate::reply;
 use crate::request::BrokerRequest;
 use crate::seal::Purpose;
@@ -14,7 +15,7 @@ use crate::server::Broker;
 impl Broker {
     /// `POST /oauth/register`.
     pub(crate) fn register(&self, request: &BrokerRequest) -> Response<Bytes> {
-        self.registered(request).unwrap_or_else(Fault::answer)
+        self.registered(request).unwrap_or_else(|fault| fault.answer(Endpoint::Register))
     }
 
     fn registered(&self, request: &BrokerRequest) -> Result<Response<Bytes>, Fault> {
@@ -39,6 +40,7 @@ impl Broker {
         if !metadata.name.is_empty() {
             answer["client_name"] = metadata.name.into();
         }
+        record_registration();
         Ok(reply::json(StatusCode::CREATED, &answer))
     }
 }

@@ -6,6 +6,7 @@ use hyper::Response;
 use crate::fault::Fault;
 use crate::form::Parameters;
 use crate::grant::{AccessToken, Grant, RefreshToken};
+use crate::metrics::{Endpoint, Revoked};
 use crate::reply;
 use crate::request::BrokerRequest;
 use crate::seal::Purpose;
@@ -15,7 +16,7 @@ use crate::token::client_of;
 impl Broker {
     /// `POST /oauth/revoke`: ends the grant of a token. A token that is not valid needs no revocation.
     pub(crate) fn revoke(&self, request: &BrokerRequest) -> Response<Bytes> {
-        self.revoked(request).unwrap_or_else(Fault::answer)
+        self.revoked(request).unwrap_or_else(|fault| fault.answer(Endpoint::Revoke))
     }
 
     fn revoked(&self, request: &BrokerRequest) -> Result<Response<Bytes>, Fault> {
@@ -26,7 +27,7 @@ impl Broker {
             if grant.client != client {
                 return Err(Fault::grant("the token is another client's"));
             }
-            self.revoke_grant(&grant, request.now, "its client asked for it");
+            self.revoke_grant(&grant, request.now, Revoked::Client);
         }
         Ok(reply::done())
     }

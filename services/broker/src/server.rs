@@ -89,13 +89,13 @@ impl Broker {
     }
 
     /// Returns the value of `WWW-Authenticate` for a request without a valid token (RFC 9728, 5.1; RFC 6750, 3). `error` where it showed
-    /// one; `scopes` are those that it needs, none: all.
+    /// one; `scopes` are those that it needs, none: the default ones.
     pub fn challenge(&self, error: Option<&str>, scopes: &[String]) -> String {
         let metadata = metadata::resource_url(&self.settings);
         let fits = |scope: &&String| {
             scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
         };
-        let scopes = if scopes.is_empty() { &self.settings.scopes } else { scopes };
+        let scopes = if scopes.is_empty() { &self.settings.default_scopes } else { scopes };
         let scope = scopes.iter().filter(fits).cloned().collect::<Vec<_>>().join(" ");
         let error = error.map(|error| format!(", error=\"{error}\"")).unwrap_or_default();
         format!("Bearer resource_metadata=\"{metadata}\", scope=\"{scope}\"{error}")

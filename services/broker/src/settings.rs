@@ -19,6 +19,9 @@ pub struct BrokerSettings {
     pub url: PublicUrl,
     /// Scopes that clients may ask for; never empty.
     pub scopes: Vec<String>,
+    /// Those of the scopes that clients are told of at first, and get if they name none; never empty. The others are asked for once
+    /// something needs them (2026-07-28, Authorization, "Scope Challenge Handling").
+    pub default_scopes: Vec<String>,
     /// How long an access token is valid.
     pub access_ttl: Duration,
     /// How long after the sign-in refresh tokens are valid, however often they are rotated.

@@ -47,6 +47,7 @@ fn broker_with(users: UsersFile, revocations: Option<RevocationsFile>) -> Broker
     let settings = BrokerSettings {
         url: PublicUrl::new(&Url::parse(RESOURCE).unwrap()).unwrap(),
         scopes: vec!["mcp".into(), "admin".into()],
+        default_scopes: vec!["mcp".into()],
         access_ttl: Duration::from_mins(15),
         refresh_ttl: Duration::from_hours(24),
         revocations,
@@ -244,7 +245,7 @@ async fn the_whole_walk_works_with_each_step_at_another_process() {
     let body = answer.json();
     assert_eq!(
         (&body["token_type"], &body["expires_in"], &body["scope"]),
-        (&json!("Bearer"), &json!(900), &json!("mcp admin"))
+        (&json!("Bearer"), &json!(900), &json!("mcp"))
     );
     let (access, refresh) = pair(&answer);
     let granted = fleet[5].verify_at(access.as_bytes(), NOW + 899).unwrap();

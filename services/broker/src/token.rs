@@ -9,6 +9,7 @@ use crate::consent::CODE_LIFETIME;
 use crate::fault::Fault;
 use crate::form::Parameters;
 use crate::grant::{AccessToken, Code, Grant, RefreshToken, digest, random_id};
+use crate::metrics::{Endpoint, Revoked, record_revocation, record_token};
 use crate::reply;
 use crate::request::BrokerRequest;
 use crate::rotation::Position;
@@ -18,7 +19,7 @@ use crate::server::Broker;
 impl Broker {
     /// `POST /oauth/token`.
     pub(crate) fn token(&self, request: &BrokerRequest) -> Response<Bytes> {
-        self.tokens(request).unwrap_or_else(Fault::answer)
+        self.tokens(request).unwrap_or_else(|fault| fault.answer(Endpoint::Token))
     }
 
     fn tokens(&self, request: &BrokerRequest) -> Result<Response<Bytes>, Fault> {
@@ -52,7 +53,7 @@ impl Broker {
             return Err(Fault::grant("code_verifier does not fit the code"));
         }
         if !self.codes.take(code.id, code.expires + CODE_LIFETIME, now) {
-            self.revoke_grant(&code.grant, now, "a code was used twice");
+            self.revoke_grant(&code.grant, now, Revoked::CodeReuse);
             return Err(refused);
         }
         let grant = self.present(code.grant, now)?;
@@ -79,7 +80,7 @@ impl Broker {
         if let Ok(position) = self.rotation.replace(&grant.family, used, next, grant.ends) {
             self.issue(&grant, scopes, Some(position), now)
         } else {
-            self.revoke_grant(&grant, now, "a refresh token was used twice");
+            self.revoke_grant(&grant, now, Revoked::RefreshReuse);
             Err(refused)
         }
     }
@@ -107,6 +108,7 @@ impl Broker {
         next: Option<Position>,
         now: u64,
     ) -> Result<Response<Bytes>, Fault> {
+        let is_refreshed = next.is_some_and(|position| position.generation > 0);
         let expires = now.saturating_add(self.settings.access_ttl.as_secs()).min(grant.ends);
         let scope = scopes.join(" ");
         let token = AccessToken { grant: Grant { scopes, ..grant.clone() }, expires };
@@ -121,12 +123,19 @@ impl Broker {
             let token = RefreshToken { grant: grant.clone(), generation, id };
             answer["refresh_token"] = self.vault.seal(Purpose::Refresh, &token).ok_or(Fault::SERVER)?.into();
         }
+        record_token(is_refreshed);
         Ok(reply::json(StatusCode::OK, &answer))
     }
 
     /// Ends everything of a grant.
-    pub(crate) fn revoke_grant(&self, grant: &Grant, now: u64, why: &'static str) {
+    pub(crate) fn revoke_grant(&self, grant: &Grant, now: u64, reason: Revoked) {
+        let why = match reason {
+            Revoked::Client => "its client asked for it",
+            Revoked::CodeReuse => "a code was used twice",
+            Revoked::RefreshReuse => "a refresh token was used twice",
+        };
         tracing::warn!(user = grant.subject.name, why, "A grant was revoked");
+        record_revocation(reason);
         self.revocations.add(&grant.family, grant.ends, now);
     }
 }

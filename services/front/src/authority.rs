@@ -34,11 +34,11 @@ pub trait Authority: fmt::Debug + Send + Sync + 'static {
     /// The issuer of its tokens, a URL.
     fn issuer(&self) -> &str;
 
-    /// The scopes that its tokens may have.
+    /// The scopes that clients are told of at first.
     fn scopes(&self) -> &[String];
 
     /// Returns the value of `WWW-Authenticate` for a request whose credential is not accepted, with an error of RFC 6750, or which shows
-    /// none. `scopes`: those that are missing; none: all.
+    /// none. `scopes`: those that are missing; none: those that clients are told of at first.
     fn challenge(&self, error: Option<&str>, scopes: &[String]) -> HeaderValue;
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod backends;
+mod broker;
 mod certificate;
 mod configuration;
 mod dialed;

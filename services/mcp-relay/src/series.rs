@@ -10,7 +10,7 @@ struct Chapter {
 }
 
 /// All tables, in the order of the document.
-const CHAPTERS: [Chapter; 8] = [
+const CHAPTERS: [Chapter; 9] = [
     Chapter {
         title: "Proxy: calls",
         intro: "Tool calls of clients, by tool and outcome.",
@@ -25,6 +25,11 @@ const CHAPTERS: [Chapter; 8] = [
         title: "Proxy: codes, certificates, files",
         intro: "Expiry of codes and certificates, and reloads of files.",
         series: proxy::metrics::CONFIGURATION,
+    },
+    Chapter {
+        title: "Proxy: OAuth broker",
+        intro: "Sign-ins, tokens and refusals, where `OAUTH_BROKER` is on.",
+        series: broker::METRICS,
     },
     Chapter {
         title: "Slave and standalone server",

@@ -40,6 +40,7 @@ pub const TABLES: &[&[Metric]] = &[
     CALLS,
     LINKS,
     CONFIGURATION,
+    broker::METRICS,
     front::metrics::METRICS,
     runtime::audit::METRICS,
     runtime::traces::METRICS,

@@ -189,6 +189,7 @@ mod tests {
         ("BROKER_CLIENT_SECRET_FILE", "/nowhere/secret"),
         ("BROKER_REQUIRE", "hd"),
         ("BROKER_SCOPES", "a,openid"),
+        ("BROKER_DEFAULT_SCOPES", "unknown"),
         ("BROKER_CLIENT_DOCUMENTS", "some"),
         ("BROKER_ACCESS_TTL", "1"),
         ("BROKER_REFRESH_TTL", "forever"),

@@ -17,6 +17,7 @@ mod jwks;
 mod jwt;
 mod key_source;
 mod revocation;
+mod scopes;
 mod verifier;
 
 pub use claims::TokenIdentity;
@@ -27,4 +28,5 @@ pub use file::{IssuersError, IssuersFile};
 pub use follow::follow_issuers;
 pub use issuer::{Issuer, KeyLocation};
 pub use revocation::TokenRevocation;
+pub use scopes::challenged;
 pub use verifier::{AccessToken, TokenVerifier};

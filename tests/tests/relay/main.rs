@@ -21,6 +21,7 @@ mod confinement;
 mod definitions;
 mod demo;
 mod doctor;
+mod doctor_access;
 mod edges;
 mod ejection;
 mod eras;

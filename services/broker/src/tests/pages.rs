@@ -62,12 +62,22 @@ async fn what_clients_ask_for_is_readable_by_pages_of_any_origin_and_pages_of_us
         (&resource["resource"], &resource["authorization_servers"]),
         (&json!(RESOURCE), &json!([ISSUER]))
     );
+    // Clients ask for what they are told of: at first the default scopes, and what something needs once it does.
+    assert_eq!(
+        (&resource["scopes_supported"], &metadata["scopes_supported"]),
+        (&json!(["mcp"]), &json!(["mcp", "admin"]))
+    );
+    let step_up = broker.challenge(Some("insufficient_scope"), &["admin".to_owned()]);
+    assert!(
+        step_up.contains("scope=\"admin\"") && step_up.ends_with("error=\"insufficient_scope\""),
+        "{step_up}"
+    );
     let challenge = broker.challenge(Some("invalid_token"), &[]);
     assert!(challenge.starts_with(
         "Bearer resource_metadata=\"https://relay.example/.well-known/oauth-protected-resource/mcp\""
     ));
     assert!(
-        challenge.contains("scope=\"mcp admin\"") && challenge.ends_with("error=\"invalid_token\""),
+        challenge.contains("scope=\"mcp\"") && challenge.ends_with("error=\"invalid_token\""),
         "{challenge}"
     );
 }

@@ -1,6 +1,6 @@
 //! Checks of access tokens as a client would meet them: its first request, the metadata of this server, and that of each issuer. Knows no mode.
 
-use runtime::config::{CommonConfig, IssuersConfig};
+use runtime::config::CommonConfig;
 use runtime::outbound::OutboundRules;
 use runtime::tokens::{Discovered, Fetcher, Issuer, KeyLocation, Probe};
 use serde_json::Value;
@@ -9,6 +9,9 @@ use url::Url;
 use super::report::{Fault, Report};
 
 const STEP: &str = "access tokens";
+
+/// Why nobody is asked.
+pub(super) const ABSENT: &str = "no server of this environment runs: start it, and run the doctor again";
 
 /// Whether a server of this environment runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +27,8 @@ pub(super) async fn examine(report: &mut Report, common: &CommonConfig, server: 
     let Some(config) = &common.access.issuers else { return };
     report.note(STEP, format!("tokens must be for {} (PUBLIC_URL)", config.resource));
     match server {
-        Server::Running => walk(report, config).await,
-        Server::Absent => {
-            report.skipped(STEP, "no server of this environment runs: start it, and run the doctor again");
-        }
+        Server::Running => walk(report, &config.resource, &config.ways).await,
+        Server::Absent => report.skipped(STEP, ABSENT),
     }
     for issuer in config.issuers.issuers() {
         report.step("issuer", examine_issuer(issuer, &config.ways).await);
@@ -35,9 +36,9 @@ pub(super) async fn examine(report: &mut Report, common: &CommonConfig, server: 
 }
 
 /// Asks `PUBLIC_URL` as a client does that was never there before.
-async fn walk(report: &mut Report, config: &IssuersConfig) {
-    let fetcher = Fetcher::new(None, config.ways.clone());
-    let Ok(public) = Url::parse(&config.resource) else { return };
+pub(super) async fn walk(report: &mut Report, resource: &str, ways: &OutboundRules) {
+    let fetcher = Fetcher::new(None, ways.clone());
+    let Ok(public) = Url::parse(resource) else { return };
     let probe = match fetcher.probe(&public).await {
         Ok(probe) => probe,
         Err(error) => {
@@ -45,9 +46,9 @@ async fn walk(report: &mut Report, config: &IssuersConfig) {
             return report.warn(STEP, format!("{public} cannot be asked from this machine: {error}"));
         }
     };
-    let Some(metadata) = report.step(STEP, metadata_url(config, &probe)) else { return };
+    let Some(metadata) = report.step(STEP, metadata_url(resource, &probe)) else { return };
     let read = match fetcher.probe(&metadata).await {
-        Ok(probe) => check_metadata(config, &metadata, &probe),
+        Ok(probe) => check_metadata(resource, &metadata, &probe),
         Err(error) => Err(Fault::new(format!("{metadata} cannot be asked: {error}"), ROUTE)),
     };
     report.step(STEP, read);
@@ -56,8 +57,7 @@ async fn walk(report: &mut Report, config: &IssuersConfig) {
 const ROUTE: &str = "have what stands before this server send /.well-known/oauth-protected-resource, and all below it, to this server, too";
 
 /// Returns where the answer to a request without a token leads.
-fn metadata_url(config: &IssuersConfig, probe: &Probe) -> Result<(Url, String), Fault> {
-    let public = &config.resource;
+fn metadata_url(public: &str, probe: &Probe) -> Result<(Url, String), Fault> {
     if let Some(to) = &probe.location {
         let what = format!(
             "{public} redirects to {to}: clients follow no redirect with a POST, or lose their token"
@@ -93,14 +93,14 @@ fn metadata_url(config: &IssuersConfig, probe: &Probe) -> Result<(Url, String), 
     Ok((metadata, format!("{public} answers 401 and leads to its metadata")))
 }
 
-fn check_metadata(config: &IssuersConfig, url: &Url, probe: &Probe) -> Result<((), String), Fault> {
+fn check_metadata(public: &str, url: &Url, probe: &Probe) -> Result<((), String), Fault> {
     if probe.status != 200 {
         return Err(Fault::new(format!("{url} answers status {}", probe.status), ROUTE));
     }
     let document: Value = serde_json::from_slice(&probe.body).unwrap_or_default();
     let resource = document["resource"].as_str().unwrap_or_default();
-    if resource.trim_end_matches('/') != config.resource.trim_end_matches('/') {
-        let what = format!("the metadata names the resource {resource:?}, not {}", config.resource);
+    if resource.trim_end_matches('/') != public.trim_end_matches('/') {
+        let what = format!("the metadata names the resource {resource:?}, not {public}");
         return Err(Fault::new(what, "restart the server with this PUBLIC_URL"));
     }
     Ok(((), format!("the metadata at {url} names this server and its issuers")))
@@ -157,17 +157,9 @@ async fn examine_issuer(issuer: &Issuer, ways: &OutboundRules) -> Result<((), St
 
 #[cfg(test)]
 mod tests {
-    use runtime::follow::content_digest;
-    use runtime::keys::FollowedFile;
-    use runtime::tokens::IssuersFile;
-
     use super::*;
 
-    fn config(resource: &str) -> IssuersConfig {
-        let file = FollowedFile { variable: "AUTH_ISSUERS", path: "/x".into(), digest: content_digest(b"") };
-        let issuers = IssuersFile::from_bytes(b"issuers:\n- issuer: https://id.example\n").unwrap();
-        IssuersConfig { resource: resource.to_owned(), issuers, file, ways: OutboundRules::default() }
-    }
+    const PUBLIC: &str = "https://relay.example/mcp";
 
     fn probe(status: u16, challenge: &str, location: &str, body: &str) -> Probe {
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
@@ -176,10 +168,9 @@ mod tests {
 
     #[test]
     fn each_way_to_lead_clients_astray_is_named_with_what_mends_it() {
-        let config = config("https://relay.example/mcp");
         let good =
             "Bearer resource_metadata=\"https://relay.example/.well-known/oauth-protected-resource/mcp\"";
-        let url = metadata_url(&config, &probe(401, good, "", "")).unwrap().0;
+        let url = metadata_url(PUBLIC, &probe(401, good, "", "")).unwrap().0;
         assert_eq!(url.path(), "/.well-known/oauth-protected-resource/mcp");
         for (probe, says) in [
             (probe(308, "", "https://relay.example/mcp/", ""), "redirects to https://relay.example/mcp/"),
@@ -188,10 +179,10 @@ mod tests {
             (probe(401, "Basic realm=\"x\"", "", ""), "401 without metadata"),
             (probe(401, &good.replace("https", "http"), "", ""), "another origin"),
         ] {
-            let fault = metadata_url(&config, &probe).unwrap_err();
+            let fault = metadata_url(PUBLIC, &probe).unwrap_err();
             assert!(fault.what.contains(says) && !fault.fix.is_empty(), "{fault:?}");
         }
-        let check = |status, body: &str| check_metadata(&config, &url, &probe(status, "", "", body));
+        let check = |status, body: &str| check_metadata(PUBLIC, &url, &probe(status, "", "", body));
         assert!(check(200, r#"{"resource":"https://relay.example/mcp"}"#).is_ok());
         assert!(check(404, "").unwrap_err().fix.contains("/.well-known/oauth-protected-resource"));
         assert!(check(200, "<html>").unwrap_err().what.contains("names the resource"));

@@ -10,7 +10,7 @@ use runtime::tls::ServerTls;
 use super::issuers::{self, Server};
 use super::port::{self, Listener, Ports};
 use super::report::Report;
-use super::{access, certificate, configuration, ways};
+use super::{access, broker, certificate, configuration, ways};
 use crate::mode::Mode;
 
 /// Runs all checks of a proxy of this environment.
@@ -49,6 +49,9 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
         Some(Listener::Free) | None => port::check_free(report, "WebSocket port", &config.ws).await,
     }
     issuers::examine(report, &config.common, server).await;
+    if let Some(broker) = &config.broker {
+        broker::examine(report, broker, &config.common.ways, server).await;
+    }
 }
 
 fn secrets(report: &mut Report, Setup { config, codes_file, .. }: &Setup) {

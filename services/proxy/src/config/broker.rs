@@ -26,6 +26,7 @@ runtime::variables! {
     broker_client_secret_file = Says("this relay is a public client there"), "Path of a file with the secret of BROKER_CLIENT_ID.";
     broker_require = Says("every account of BROKER_ISSUER may sign in"), "Comma-separated claims with the value that id tokens must have, for example hd=example.com.";
     broker_scopes = Value("mcp"), "Comma-separated scopes that clients may ask for.";
+    broker_default_scopes = Says("all of BROKER_SCOPES"), "Comma-separated scopes of BROKER_SCOPES that clients are told of at first, and that those get which name none; the others are asked for once something needs them.";
     broker_client_documents = Value("0"), "1: a client's id may be the https URL of its metadata, which this proxy fetches, from public addresses at port 443 alone; any: from private ones and other ports too.";
     broker_access_ttl = Value("900"), "Seconds for which an access token of the broker is valid.";
     broker_refresh_ttl = Value("2592000"), "Seconds after a sign-in until which its client may renew its access, however often it does.";
@@ -53,8 +54,10 @@ impl BrokerConfig {
         let url = public_url(reader, &settings.oauth_broker, common, is_on);
         let users = users(reader, &settings.broker_users_file);
         let provider = provider(reader, &settings, &common.ways, is_on);
+        let broker_scopes = reader.value(&settings.broker_scopes, scopes);
         let read = BrokerReading {
-            scopes: reader.value(&settings.broker_scopes, scopes),
+            default_scopes: default_scopes(reader, &settings.broker_default_scopes, &broker_scopes),
+            scopes: broker_scopes,
             documents: documents(reader, &settings.broker_client_documents),
             access_ttl: reader.value(&settings.broker_access_ttl, parse::seconds(30.0..=86_400.0)),
             refresh_ttl: reader.value(&settings.broker_refresh_ttl, parse::seconds(60.0..=31_536_000.0)),
@@ -64,9 +67,17 @@ impl BrokerConfig {
             return None;
         }
         check(reader, &settings, common);
-        let BrokerReading { scopes, documents, access_ttl, refresh_ttl, revocations } = read;
-        let settings =
-            BrokerSettings { url: url?, scopes, access_ttl, refresh_ttl, revocations, documents, provider };
+        let BrokerReading { scopes, default_scopes, documents, access_ttl, refresh_ttl, revocations } = read;
+        let settings = BrokerSettings {
+            url: url?,
+            scopes,
+            default_scopes,
+            access_ttl,
+            refresh_ttl,
+            revocations,
+            documents,
+            provider,
+        };
         Some(Self { settings, users })
     }
 }
@@ -95,6 +106,7 @@ fn check(reader: &mut Reader<'_>, settings: &Settings, common: &CommonConfig) {
 /// The values that have defaults.
 struct BrokerReading {
     scopes: Vec<String>,
+    default_scopes: Vec<String>,
     documents: Option<Arc<Documents>>,
     access_ttl: Duration,
     refresh_ttl: Duration,
@@ -211,6 +223,16 @@ fn scopes(text: &str) -> Result<Vec<String>, String> {
         return Err("1 to 32 scopes separated by commas, without quotes; not offline_access or openid".into());
     }
     Ok(names)
+}
+
+/// Reads the scopes that clients are told of at first: some of all.
+fn default_scopes(reader: &mut Reader<'_>, setting: &Setting, all: &[String]) -> Vec<String> {
+    let some = |text: &str| {
+        let names = scopes(text)?;
+        let is_known = names.iter().all(|name| all.contains(name));
+        is_known.then_some(names).ok_or_else(|| "scopes of BROKER_SCOPES".to_owned())
+    };
+    reader.optional(setting, some).unwrap_or_else(|| all.to_vec())
 }
 
 impl BrokerConfig {

@@ -96,7 +96,7 @@ fn clear(pool: &Pool, call: &NewCall, client: &Requester<'_>) -> Result<Option<A
     cleared.map(Some).map_err(|decision| {
         denial::record(access.policy(), decision, call.header.kind, &call.tool, client);
         if call.header.purpose.is_request() {
-            denial::failure(access.policy(), decision, call.header.kind, &call.tool)
+            denial::failure(access.policy(), decision, call.header.kind, &call.tool, client)
         } else {
             Failure::StateLost
         }

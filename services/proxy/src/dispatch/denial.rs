@@ -4,6 +4,7 @@ use policy::{Decision, Policy, Requester};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use runtime::audit::{self, AuditLine};
+use runtime::tokens::challenged;
 
 use crate::metrics;
 
@@ -19,9 +20,17 @@ pub(super) fn unknown(kind: Option<Kind>, why: String) -> Failure {
 }
 
 /// Returns the failure of a request that the policy refuses. A client that may not know of the entry is told that there is none.
-pub(super) fn failure(policy: &Policy, decision: Decision, kind: Option<Kind>, name: &str) -> Failure {
+pub(super) fn failure(
+    policy: &Policy,
+    decision: Decision,
+    kind: Option<Kind>,
+    name: &str,
+    client: &Requester<'_>,
+) -> Failure {
     match decision {
-        Decision::Challenge(rule) => Failure::InsufficientScope { scopes: policy.scopes_of(rule).to_vec() },
+        Decision::Challenge(rule) => {
+            Failure::InsufficientScope { scopes: challenged(&client.scopes, policy.scopes_of(rule)) }
+        }
         Decision::Forbidden(_) => Failure::Forbidden("the policy does not allow these arguments".into()),
         Decision::Allowed | Decision::Hidden(_) => unknown(kind, name.to_owned()),
     }

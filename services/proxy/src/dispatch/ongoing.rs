@@ -216,7 +216,7 @@ impl OngoingCall {
         let (kind, client) = (pool.kind, self.requester());
         let decision = access.clear(&client, &self.tool, &self.call.message).err()?;
         denial::record(access.policy(), decision, kind, &self.tool, &client);
-        Some(denial::failure(access.policy(), decision, kind, &self.tool))
+        Some(denial::failure(access.policy(), decision, kind, &self.tool, &client))
     }
 
     /// Returns the client as the policy sees it.
@@ -227,10 +227,11 @@ impl OngoingCall {
     /// Asks the policy of now for the call; `None`: there is none.
     fn clear(&self, pool: &Pool) -> Result<Option<Arc<Clearance>>, Failure> {
         let Some(access) = &pool.access else { return Ok(None) };
-        let cleared = access.clear(&self.requester(), &self.tool, &self.call.message);
+        let client = self.requester();
+        let cleared = access.clear(&client, &self.tool, &self.call.message);
         cleared
             .map(Some)
-            .map_err(|decision| denial::failure(access.policy(), decision, pool.kind, &self.tool))
+            .map_err(|decision| denial::failure(access.policy(), decision, pool.kind, &self.tool, &client))
     }
 
     /// Whether a legacy client has cancelled the call. A slave that has the call is told of that by itself.

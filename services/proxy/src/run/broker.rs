@@ -81,7 +81,7 @@ impl Authority for BrokerAuthority {
     }
 
     fn scopes(&self) -> &[String] {
-        &self.0.settings().scopes
+        &self.0.settings().default_scopes
     }
 
     fn challenge(&self, error: Option<&str>, scopes: &[String]) -> HeaderValue {

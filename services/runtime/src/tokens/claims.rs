@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::error::TokenError;
 use super::issuer::Issuer;
+use super::scopes::challenged;
 
 /// Bytes of a subject, a name, a group or a scope.
 const MAX_TEXT: usize = 512;
@@ -39,11 +40,9 @@ pub(super) fn identity(
         return Err(TokenError::Invalid("the token is meant for another audience"));
     }
     for (path, values) in &issuer.require {
-        let has =
-            |value: &Value| value.as_str().is_some_and(|text| values.iter().any(|wanted| wanted == text));
         let is_met = path.of(claims).is_some_and(|found| match found {
-            Value::Array(list) => list.iter().any(has),
-            one => has(one),
+            Value::Array(list) => list.iter().any(|value| is_one_of(value, values)),
+            one => is_one_of(one, values),
         });
         if !is_met {
             return Err(TokenError::Invalid("the token lacks a claim that the operator requires"));
@@ -66,7 +65,16 @@ pub(super) fn identity(
     if issuer.scopes.iter().all(|scope| identity.scopes.contains(scope)) {
         Ok(identity)
     } else {
-        Err(TokenError::Scopes(issuer.scopes.clone()))
+        Err(TokenError::Scopes(challenged(&identity.scopes, &issuer.scopes)))
+    }
+}
+
+/// Returns whether a claim's value is one of these texts; a flag or number is compared as it is written.
+fn is_one_of(value: &Value, wanted: &[String]) -> bool {
+    match value {
+        Value::String(text) => wanted.contains(text),
+        Value::Bool(_) | Value::Number(_) => wanted.contains(&value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
 }
 
@@ -102,4 +110,44 @@ fn texts(value: Option<&Value>, split: Split) -> Result<Vec<String>, TokenError>
 /// Returns whether a text can be compared and shown: neither empty nor long, and without control characters.
 fn is_fit(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::file::IssuersFile;
+    use super::*;
+
+    /// Returns whether a token with these claims beside the usual ones is accepted where this is required.
+    fn is_accepted(require: &str, more: &Value) -> bool {
+        let file = format!("issuers: [{{issuer: 'https://id.example', require: {require}}}]");
+        let file = IssuersFile::from_bytes(file.as_bytes()).unwrap();
+        let mut claims = json!({"sub": "7", "aud": "https://relay.example/mcp"});
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let read = identity(claims.as_object().unwrap(), &file.issuers()[0], "https://relay.example/mcp");
+        read.is_ok()
+    }
+
+    #[test]
+    fn a_required_claim_is_a_text_a_flag_or_a_number_alone_or_in_a_list() {
+        for (require, claim, accepted) in [
+            ("{hd: example.com}", json!("example.com"), true),
+            ("{hd: example.com}", json!(["other.example", "example.com"]), true),
+            ("{hd: [example.com, example.org]}", json!("example.org"), true),
+            ("{hd: example.com}", json!("other.example"), false),
+            ("{hd: example.com}", json!({"example.com": true}), false),
+            ("{hd: true}", json!(true), true),
+            ("{hd: 'true'}", json!(true), true),
+            ("{hd: true}", json!("true"), true),
+            ("{hd: true}", json!(false), false),
+            ("{hd: true}", json!(1), false),
+            ("{hd: true}", json!(null), false),
+            ("{hd: [1, 2]}", json!(2), true),
+            ("{hd: 1}", json!(11), false),
+        ] {
+            assert_eq!(is_accepted(require, &json!({ "hd": claim })), accepted, "{require} {claim}");
+        }
+        assert!(!is_accepted("{hd: example.com}", &json!({})), "without the claim");
+    }
 }

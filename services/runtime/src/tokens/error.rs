@@ -6,8 +6,8 @@ pub enum TokenError {
     /// The token is not valid here.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The token is valid, and lacks scopes: all that are needed.
-    #[error("the token lacks scopes: {} needed", .0.join(" "))]
+    /// The token is valid, and lacks scopes: all that the next one is to have.
+    #[error("the token lacks scopes of: {}", .0.join(" "))]
     Scopes(Vec<String>),
     /// Whether the token is valid cannot be found out at present.
     #[error("tokens of {issuer} cannot be checked at present")]

@@ -194,6 +194,22 @@ fn texts(list: &Cursor<'_>, expected: &str) -> Vec<String> {
     items.iter().filter_map(|item| item.text(expected)).map(str::to_owned).collect()
 }
 
+/// Reads values that claims are compared with: texts, numbers and flags.
+fn scalars(list: &Cursor<'_>, expected: &str) -> Vec<String> {
+    let items = list.one_or_many();
+    if items.is_empty() || items.len() > MAX_ENTRIES {
+        list.error(format!("1 to {MAX_ENTRIES} {expected}"));
+    }
+    let read = |item: &Cursor<'_>| {
+        let found = item.scalar(expected).filter(|text| !text.trim().is_empty());
+        if found.is_none() {
+            item.error(expected);
+        }
+        found
+    };
+    items.iter().filter_map(read).collect()
+}
+
 fn read_algorithms(list: &Cursor<'_>) -> Vec<SigningAlgorithm> {
     let items = list.one_or_many();
     if items.is_empty() {
@@ -253,7 +269,7 @@ fn read_claims(cursor: &Cursor<'_>) -> ClaimNames {
 
 fn read_required(cursor: &Cursor<'_>) -> Vec<(ClaimPath, Vec<String>)> {
     let Some(map) = cursor.entries("claims with the values that they must have") else { return Vec::new() };
-    map.all().map(|(claim, values)| (ClaimPath(claim.to_owned()), texts(&values, "values"))).collect()
+    map.all().map(|(claim, values)| (ClaimPath(claim.to_owned()), scalars(&values, "values"))).collect()
 }
 
 fn read_leeway(cursor: &Cursor<'_>) -> u64 {

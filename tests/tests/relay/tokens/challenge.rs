@@ -1,7 +1,9 @@
 //! What leads a client to a token, and which of several credentials counts.
 
+use std::io::Write;
 use std::net::SocketAddr;
 
+use harness::client::{Client, McpRequest};
 use harness::http::{Exchange, request};
 use harness::issuer::{SigningKey, TestIssuer};
 use harness::relay::Setup;
@@ -100,4 +102,38 @@ async fn what_is_shown_and_invalid_falls_through_to_nothing_weaker() {
         Exchange::start(proxy.http, request(Method::GET, "/metrics", &headers, Vec::new())).await;
     exchange.head().await;
     assert_eq!(exchange.status, 401);
+}
+
+#[tokio::test]
+async fn a_step_up_asks_for_what_the_token_has_and_what_the_policy_needs() {
+    let key = SigningKey::ec();
+    let issuer = TestIssuer::start(&[key.jwk("e")]).await;
+    let issuers = Issuers::of(&issuer, &["scopes: [mcp]"]);
+    let mut policy = tempfile::NamedTempFile::new().unwrap();
+    let rule = b"allow: [{who: authenticated, tools: echo, requires_scope: [write, audit]}]";
+    policy.write_all(rule).unwrap();
+    let setup = issuers.setup().env("POLICY", policy.path().to_str().unwrap());
+    let proxy = setup.start_proxy().await;
+    let _slave = Setup::slave("one", proxy.link).start_slave().await;
+    proxy.accepted(1).await;
+    let call = async |scope: &str| {
+        let mut claims = issuer.claims("ada", RESOURCE);
+        claims["scope"] = scope.into();
+        let bearer = format!("Bearer {}", key.token("e", &claims));
+        let client = Client::modern(proxy.http).with_header("authorization", &bearer);
+        let arguments = serde_json::json!({"text": "hello"});
+        let mut answer = client.start(McpRequest::tool(1, "echo", arguments)).await;
+        answer.exchange.head().await;
+        (answer.exchange.status.as_u16(), answer.exchange.header("www-authenticate").to_owned())
+    };
+    for scope in ["mcp read", "mcp read write"] {
+        let (status, challenge) = call(scope).await;
+        assert_eq!(status, 403, "{challenge}");
+        assert!(
+            challenge.contains("error=\"insufficient_scope\"")
+                && challenge.contains("scope=\"mcp read write audit\""),
+            "{challenge}"
+        );
+    }
+    assert_eq!(call("mcp read write audit").await.0, 200);
 }

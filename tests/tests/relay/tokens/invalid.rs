@@ -112,11 +112,19 @@ async fn tokens_of_each_algorithm_are_accepted_and_those_with_a_fault_are_not() 
         assert!(challenge.contains("error=\"invalid_token\""), "{what}: {challenge}");
         assert!(challenge.contains("resource_metadata=\"https://relay.example/"), "{what}: {challenge}");
     }
-    for scope in [json!("other"), json!(""), Value::Null, json!("mcp2"), json!(["MCP"])] {
+    // Beside what is needed, what the token has: the next one shall not have less.
+    for (scope, challenged) in [
+        (json!("other"), "other mcp"),
+        (json!(""), "mcp"),
+        (Value::Null, "mcp"),
+        (json!("mcp2"), "mcp2 mcp"),
+        (json!(["MCP"]), "MCP mcp"),
+    ] {
         let (status, kind, challenge) = show(proxy.http, &claim("scope", scope.clone())).await;
         assert_eq!((status, kind.as_str()), (403, "insufficient_scope"), "{scope}");
         assert!(
-            challenge.contains("insufficient_scope") && challenge.contains("scope=\"mcp\""),
+            challenge.contains("insufficient_scope")
+                && challenge.contains(&format!("scope=\"{challenged}\"")),
             "{challenge}"
         );
     }
