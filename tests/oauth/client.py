@@ -202,6 +202,7 @@ async def steps_of(user, provider, client):
         assert await call("read_note") == "a note"
 
     async def after():
+        assert user.scopes() == ["mcp", "write"], user.tokens.scope
         provider.context.token_expiry_time = time.time() - 1
         assert await call("write_note") == "written"
 
@@ -221,7 +222,8 @@ async def steps_of(user, provider, client):
     for name, act in {
         "call": calls, "refresh": refresh, "step-up": step_up, "refresh after the step-up": after, "hidden tool": hidden, "revocation": revocation,
     }.items():
-        await step(name, act)
+        if EXPECTED["step_up"] or "step-up" not in name:
+            await step(name, act)
 
 
 asyncio.run(main())

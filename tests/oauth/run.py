@@ -3,9 +3,8 @@
 
     python3 tests/oauth/run.py [arrangement …]     (without: all; a pattern such as 'broker-*' takes several)
 
-The clients are the OAuth code of MCP's SDKs, the user is at a headless Chromium. Fails where a step fails that exceptions.toml does not
-name with a reason, and where an exception is stale. Needs the built program, Java, npm, Python, Chromium and nginx (`make test-oauth`
-builds, scripts/setup oauth installs). Ends only what it started. CLIENTS='sdk1 mcp-auto' takes some clients.
+The clients are the OAuth code of MCP's SDKs, the user is at a headless Chromium. Needs the built program, Java, npm, Python, Chromium and
+nginx (`make test-oauth` builds, scripts/setup oauth installs). Ends only what it started. CLIENTS='sdk1 mcp-auto' takes some clients.
 """
 
 import concurrent.futures
@@ -17,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import time
-import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "conformance"), str(HERE.parent / "clients")]
@@ -90,7 +88,7 @@ def expect(relay, issuer, pages, revoked_within, **more):
     """What a client is to see; the user is in another browser at the step-up, which therefore has the same pages."""
     return relay.url, {
         "issuer": issuer, "resource": relay.url, "scopes": ["mcp", "write"], "pages": pages, "again": pages, "rotates": True,
-        "revoked_within": revoked_within, **more,
+        "revoked_within": revoked_within, "step_up": True, **more,
     }
 
 
@@ -100,13 +98,14 @@ def keycloak(arrangement, parts):
     server = parts.keycloak()
     realm = server.realm(arrangement.folder.name, relay.url, recipe("Keycloak", "sh"))
     relay.issuers(recipe("Keycloak", "yaml").replace("https://id.example.com/realms/team", realm))
-    return expect(relay, realm, ["Keycloak sign-in", "Keycloak consent"], None)
+    # Keycloak holds a client that registers itself to the scopes that it named then.
+    return expect(relay, realm, ["Keycloak sign-in", "Keycloak consent"], None, step_up=False)
 
 
 def keycloak_client(arrangement, parts):
     """The same with a client that the operator registered, for all scopes."""
     url, expected = keycloak(arrangement, parts)
-    return url, expected | {"client": parts.keycloak().public_client(arrangement.folder.name, "desktop")}
+    return url, expected | {"step_up": True, "client": parts.keycloak().public_client(arrangement.folder.name, "desktop")}
 
 
 PROVIDER_PAGES = ["oidc-provider sign-in", "oidc-provider consent"]
@@ -237,45 +236,30 @@ def run(name, parts, chosen):
         return found
 
 
-def report(name, found, exceptions, used):
-    """Prints what differs: (steps that passed, steps that failed)."""
-    passed = failed = 0
-    for client, step, good, why in found:
-        meant = lambda entry: fnmatch.fnmatchcase(name, entry["arrangement"]) and client in entry["clients"] and step == entry["step"]  # noqa: E731
-        excuse = next((number for number, entry in enumerate(exceptions) if meant(entry)), None)
-        if good:
-            passed += 1
-        elif excuse is not None:
-            used.add(excuse)
-            print(f"{name:16} {client:12} {step}: excused, {exceptions[excuse]['reason']}")
-        else:
-            failed += 1
-            print(f"{name:16} {client:12} {step}: FAILED {' '.join(why.split())[:400]}")
-    print(f"{name:16} {passed} passed, {failed} failed", flush=True)
-    return passed, failed
+def report(name, found):
+    """Prints what failed: (steps that passed, steps that failed)."""
+    bad = [step for step in found if not step[2]]
+    for client, step, _, why in bad:
+        print(f"{name:16} {client:12} {step}: FAILED {' '.join(why.split())[:400]}")
+    print(f"{name:16} {len(found) - len(bad)} passed, {len(bad)} failed", flush=True)
+    return len(found) - len(bad), len(bad)
 
 
 def main(patterns):
     names = [name for name in ARRANGEMENTS if not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
     chosen = os.environ.get("CLIENTS", "").split()
-    exceptions = tomllib.loads((HERE / "exceptions.toml").read_text()).get("exception", [])
     shutil.rmtree(RESULTS, ignore_errors=True)
-    used, passed, failed, began = set(), 0, 0, time.monotonic()
+    passed, failed, began = 0, 0, time.monotonic()
     with Arrangement(RESULTS / "shared") as shared, concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
         parts = Parts(shared, names)
         running = [(name, pool.submit(run, name, parts, chosen)) for name in names]
         for name, result in running:
             try:
-                counts = report(name, result.result(), exceptions, used)
+                counts = report(name, result.result())
             except (Exception, SystemExit) as failure:  # of one arrangement; the others go on
                 print(f"{name:16} FAILED {type(failure).__name__} {failure}")
                 counts = (0, 1)
             passed, failed = passed + counts[0], failed + counts[1]
-    if not patterns and not chosen:
-        for number, entry in enumerate(exceptions):
-            if number not in used:
-                failed += 1
-                print(f"stale exception, it excuses nothing: {entry}")
     print(f"oauth: {len(names)} arrangements in {time.monotonic() - began:.0f} s")
     print(f"oauth: {passed} passed, {failed} failed")
     return 1 if failed or not passed else 0

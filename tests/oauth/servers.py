@@ -106,7 +106,11 @@ class Keycloak:
     def realm(self, name, resource, commands):
         """A realm from realm.json, set up with the commands of a recipe; returns its issuer."""
         realm = json.loads((HERE / "realm.json").read_text())
+        users = realm.pop("users")
         self.ask("", realm | {"realm": name})
+        # Users that come with a realm lack its default roles, such as that for offline_access.
+        for user in users:
+            self.ask(f"/{name}/users", user)
         for theirs, ours in {
             "https://id.example.com": self.url, "https://relay.example.com/mcp": resource, "-r team": f"-r {name}", "realms/team/": f"realms/{name}/",
             "claude.ai": "127.0.0.1",
@@ -129,7 +133,8 @@ class Keycloak:
         self.ask(f"/{realm}/client-scopes", scope)
         self.ask(f"/{realm}/clients", {
             "clientId": name, "redirectUris": ["http://127.0.0.1/callback"], "publicClient": True, "standardFlowEnabled": True,
-            "consentRequired": True, "attributes": {"pkce.code.challenge.method": "S256"}, "optionalClientScopes": ["mcp", "write"],
+            "consentRequired": True, "attributes": {"pkce.code.challenge.method": "S256"}, "defaultClientScopes": ["acr", "basic", "email", "profile", "roles", "web-origins"],
+            "optionalClientScopes": ["mcp", "offline_access", "write"],
         })
         return name
 

@@ -50,11 +50,11 @@ impl Broker {
         let asked = match self.check(request.query().as_bytes(), request.now).await {
             Ok(asked) => asked,
             Err(Refused::Page(fault)) => {
-                record_refusal(Endpoint::Authorize, fault);
+                record_refusal(Endpoint::Authorize, fault.code);
                 return pages::fault(StatusCode::BAD_REQUEST, fault.words);
             }
             Err(Refused::Redirect { uri, state, fault }) => {
-                record_refusal(Endpoint::Authorize, fault);
+                record_refusal(Endpoint::Authorize, fault.code);
                 let parameters = [("error", fault.code), ("error_description", fault.words)];
                 return self.send_back(&uri, state.as_deref(), &parameters);
             }

@@ -38,7 +38,7 @@ impl Fault {
 
     /// The answer of an endpoint that clients ask, which is counted.
     pub(crate) fn answer(self, endpoint: Endpoint) -> Response<Bytes> {
-        record_refusal(endpoint, self);
+        record_refusal(endpoint, self.code);
         let status = match self.code {
             "invalid_client" => StatusCode::UNAUTHORIZED,
             "server_error" => StatusCode::INTERNAL_SERVER_ERROR,

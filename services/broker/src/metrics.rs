@@ -3,8 +3,6 @@
 use ::metrics::counter;
 use runtime::metrics::{Label, Metric};
 
-use crate::fault::Fault;
-
 const SIGN_INS: &str = "mcp_relay_broker_sign_ins_total";
 const DECISIONS: &str = "mcp_relay_broker_decisions_total";
 const REGISTRATIONS: &str = "mcp_relay_broker_registrations_total";
@@ -12,7 +10,7 @@ const TOKENS: &str = "mcp_relay_broker_tokens_total";
 const REFUSALS: &str = "mcp_relay_broker_refusals_total";
 const REVOCATIONS: &str = "mcp_relay_broker_revocations_total";
 
-/// The codes of all [`Fault`]s.
+/// The codes of all errors of OAuth that the broker answers with.
 const ERRORS: [&str; 12] = [
     "interaction_required",
     "invalid_client",
@@ -105,9 +103,10 @@ pub(crate) fn record_token(is_refreshed: bool) {
     counter!(TOKENS, "grant" => if is_refreshed { "refresh" } else { "code" }).increment(1);
 }
 
-pub(crate) fn record_refusal(endpoint: Endpoint, fault: Fault) {
-    debug_assert!(ERRORS.contains(&fault.code), "{} is a code that no label has", fault.code);
-    counter!(REFUSALS, "endpoint" => endpoint.label(), "error" => fault.code).increment(1);
+/// Records a refusal with an error's code.
+pub(crate) fn record_refusal(endpoint: Endpoint, code: &'static str) {
+    debug_assert!(ERRORS.contains(&code), "{code} is a code that no label has");
+    counter!(REFUSALS, "endpoint" => endpoint.label(), "error" => code).increment(1);
 }
 
 pub(crate) fn record_revocation(reason: Revoked) {

@@ -35,7 +35,7 @@ pub trait Authority: fmt::Debug + Send + Sync + 'static {
     fn issuer(&self) -> &str;
 
     /// The scopes that clients are told of at first.
-    fn scopes(&self) -> &[String];
+    fn default_scopes(&self) -> &[String];
 
     /// Returns the value of `WWW-Authenticate` for a request whose credential is not accepted, with an error of RFC 6750, or which shows
     /// none. `scopes`: those that are missing; none: those that clients are told of at first.

@@ -65,8 +65,10 @@ fn document<C: Calls>(edge: &Edge<C>, tokens: &TokenVerifier) -> Response<Respon
         "resource_name": edge.config.name,
     });
     let mut scopes = tokens.scopes();
-    let more =
-        authority.iter().flat_map(|authority| authority.scopes()).filter(|scope| !scopes.contains(scope));
+    let more = authority
+        .iter()
+        .flat_map(|authority| authority.default_scopes())
+        .filter(|scope| !scopes.contains(scope));
     let more: Vec<String> = more.cloned().collect();
     scopes.extend(more);
     if !scopes.is_empty() {

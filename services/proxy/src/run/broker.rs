@@ -80,7 +80,7 @@ impl Authority for BrokerAuthority {
         self.0.settings().url.issuer()
     }
 
-    fn scopes(&self) -> &[String] {
+    fn default_scopes(&self) -> &[String] {
         &self.0.settings().default_scopes
     }
 
