@@ -10,7 +10,6 @@ program and fixture, and npm (`make test-conformance` builds, scripts/setup conf
 
 import concurrent.futures
 import fnmatch
-import hashlib
 import os
 import pathlib
 import shutil
@@ -20,10 +19,12 @@ import threading
 import time
 import urllib.request
 
-from compare import Exceptions, differences, read
-from processes import FIXTURE, PATIENCE, ROOT, Arrangement
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "clients"))
+import install  # noqa: E402
+from compare import Exceptions, differences, read  # noqa: E402
+from processes import FIXTURE, PATIENCE, ROOT, Arrangement  # noqa: E402
 
-HERE = pathlib.Path(__file__).parent
 TOOLS = ROOT / ".tools/conformance"
 RESULTS = TOOLS / "results"
 REQUIREMENTS = ("2025-11-25", "2026-07-28")
@@ -80,24 +81,10 @@ ARRANGEMENTS = {
 }
 
 
-def install():
-    """Node and the suite, as the lock file has them."""
-    lock = (HERE / "node/package-lock.json").read_bytes()
-    mark, wanted = TOOLS / "installed", hashlib.sha256(lock).hexdigest()
-    if not mark.exists() or mark.read_text() != wanted:
-        if not shutil.which("npm"):
-            raise SystemExit("conformance: npm is not here: run scripts/setup conformance")
-        shutil.rmtree(TOOLS / "node_modules", ignore_errors=True)
-        TOOLS.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / "node" / name, TOOLS / name)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", f"--cache={TOOLS}/cache"]
-        subprocess.run(command, cwd=TOOLS, check=True)
-        shutil.rmtree(TOOLS / "cache", ignore_errors=True)
-        mark.write_text(wanted)
-    # Of a machine that the lock file has no Node for: its own, 22 or newer.
-    node = next(TOOLS.glob("node_modules/node-*/bin/node"), "node")
-    return [str(node), str(TOOLS / "node_modules/@modelcontextprotocol/conformance/dist/index.js")]
+def suite_command():
+    """The suite, as the lock file has it, with a Node that runs it."""
+    install.npm(TOOLS, HERE / "node")
+    return [install.node(TOOLS), str(TOOLS / "node_modules/@modelcontextprotocol/conformance/dist/index.js")]
 
 
 def run_suite(suite, url, requirements, folder):
@@ -188,7 +175,7 @@ def main(patterns):
     if not chosen:
         raise SystemExit(f"conformance: no arrangement {patterns}; there are {', '.join(ARRANGEMENTS)}")
     exceptions = Exceptions(HERE / "exceptions.toml")
-    suite = install()
+    suite = suite_command()
     shutil.rmtree(RESULTS, ignore_errors=True)
     began = time.monotonic()
     direct = run_direct(suite)

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "conformance"), str(HERE.parent / "clients")]
@@ -223,6 +224,38 @@ def steps_of(command, url, env, log):
         yield "start", False, log.read_text()[-800:]
 
 
+def suite_of(parts, folder, expected):
+    """Steps of the official suite's scenarios for authorization servers, with the user at the browser."""
+    tools, port = ROOT / ".tools/conformance", free_port()
+    install.npm(tools, HERE.parent / "conformance/node")
+    redirect, issuer = f"http://127.0.0.1:{port}/callback", expected["issuer"]
+    metadata = json.dumps({"redirect_uris": [redirect], "client_name": "suite", "token_endpoint_auth_method": "none"}).encode()
+    request = urllib.request.Request(f"{issuer}/oauth/register", metadata, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, context=parts.certificate.trusted()) as answer:
+        client = json.load(answer)["client_id"]
+    program = str(tools / "node_modules/@modelcontextprotocol/conformance/dist/index.js")
+    command = [
+        install.node(tools), program, "authorization", "--url", issuer, "--client-id", client, "--resource", expected["resource"],
+        "--port", str(port), "--output-dir", str(folder / "suite"), "--spec-version", "2026-07-28",
+    ]
+    env, log = parts.env(folder, expected), folder / "suite.log"
+    with log.open("wb") as said, subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as suite:
+        end, url = time.monotonic() + LIMIT, None
+        while suite.poll() is None and time.monotonic() < end:
+            url = next((line for line in log.read_text().splitlines() if line.startswith(f"{issuer}/oauth/authorize?")), None)
+            if url:
+                subprocess.run([parts.node, str(TOOLS / "browser.mjs"), url, redirect, "allow"], env=env, check=False, stdout=said)
+                suite.wait(LIMIT)
+            time.sleep(0.2)
+        suite.kill()
+    checks = [check for file in sorted((folder / "suite").glob("**/checks.json")) for check in json.loads(file.read_text())]
+    for check in checks:
+        if check["status"] != "INFO":
+            yield check["id"], check["status"] == "SUCCESS", f"{check['status']} {check.get('errorMessage')}"
+    if len(checks) < 2:
+        yield "both scenarios", False, log.read_text()[-800:]
+
+
 def run(name, parts, chosen):
     """Steps of all clients in one arrangement: (client, step, whether it is as expected, why not)."""
     with Arrangement(RESULTS / name) as arrangement:
@@ -233,6 +266,9 @@ def run(name, parts, chosen):
             if not chosen or client in chosen:
                 for step in steps_of(command, url, env, arrangement.folder / f"{client}.log"):
                     found.append((client, *step))
+        # It asks for what a broker with documents of clients has.
+        if name == "broker-documents" and (not chosen or "suite" in chosen):
+            found += [("suite", *step) for step in suite_of(parts, arrangement.folder, expected)]
         return found
 
 

@@ -166,6 +166,10 @@ class Certificate:
         signed = ["-CA", self.authority, "-CAkey", root_key, "-subj", "/CN=localhost", "-keyout", self.key, "-out", self.chain]
         self.openssl(*made, *names, *signed)
 
+    def trusted(self):
+        """What Python's clients take its certificates by."""
+        return ssl.create_default_context(cafile=self.authority)
+
     def openssl(self, *arguments):
         subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
