@@ -42,6 +42,9 @@ impl Front {
             drop(stream.write_all(answer.as_bytes()).await);
             return;
         }
+        // Each request is to come on a connection of its own, so that its path is seen.
+        head.truncate(head.len() - 2);
+        head.extend_from_slice(b"connection: close\r\n\r\n");
         let Ok(mut proxy) = TcpStream::connect(target).await else { return };
         if proxy.write_all(&head).await.is_ok() {
             drop(copy_bidirectional(&mut stream, &mut proxy).await);
