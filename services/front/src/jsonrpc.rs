@@ -1,5 +1,7 @@
 //! JSON-RPC responses composed of byte strings: payloads are referred to, not parsed or copied. Must not know HTTP.
 
+use std::collections::VecDeque;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
@@ -7,16 +9,18 @@ use protocol::mcp::failure::Failure;
 /// Longest payload, in bytes, that is copied into one buffer: up to here a copy costs less than another segment.
 const COPY_THRESHOLD: usize = 8 * 1024;
 
-/// Up to three byte strings that form one message, taken one after the other.
+/// Byte strings that form one message, taken one after the other: head, payload and tail.
 #[derive(Clone, Debug, Default)]
 pub struct Segments {
     parts: [Bytes; 3],
+    /// Rest of a payload that came in pieces, before the tail.
+    rest: VecDeque<Bytes>,
 }
 
 impl Segments {
     /// Creates a message of one segment.
     pub fn one(bytes: Bytes) -> Self {
-        Self { parts: [bytes, Bytes::new(), Bytes::new()] }
+        Self { parts: [bytes, Bytes::new(), Bytes::new()], rest: VecDeque::new() }
     }
 
     /// Creates a message of head, payload and tail. A short payload is copied, so that one segment results.
@@ -27,17 +31,26 @@ impl Segments {
             head.extend_from_slice(tail);
             return Self::one(head.into());
         }
-        Self { parts: [head.into(), payload, Bytes::copy_from_slice(tail)] }
+        Self { parts: [head.into(), payload, Bytes::copy_from_slice(tail)], rest: VecDeque::new() }
     }
 
     /// Takes the next segment that is not empty.
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
-        self.parts.iter_mut().find(|part| !part.is_empty()).map(std::mem::take)
+        let [head, payload, tail] = &mut self.parts;
+        if let Some(part) = [head, payload].into_iter().find(|part| !part.is_empty()) {
+            return Some(std::mem::take(part));
+        }
+        while let Some(part) = self.rest.pop_front() {
+            if !part.is_empty() {
+                return Some(part);
+            }
+        }
+        (!tail.is_empty()).then(|| std::mem::take(tail))
     }
 
     /// Number of bytes left.
     pub fn len(&self) -> usize {
-        self.parts.iter().map(Bytes::len).sum()
+        self.parts.iter().chain(&self.rest).map(Bytes::len).sum()
     }
 
     /// Whether no bytes are left.
@@ -85,6 +98,17 @@ pub(crate) fn response(id: &[u8], member: Member, payload: Bytes) -> Segments {
     let mut head = Vec::with_capacity(40 + id.len() + copied);
     open_response(&mut head, id, member);
     Segments::joined(head, payload, b"}")
+}
+
+/// Builds a complete response of a payload that came in pieces.
+pub(crate) fn response_of_pieces(id: &[u8], member: Member, mut pieces: VecDeque<Bytes>) -> Segments {
+    let first = pieces.pop_front().unwrap_or_default();
+    if pieces.is_empty() {
+        return response(id, member, first);
+    }
+    let mut head = Vec::with_capacity(40 + id.len());
+    open_response(&mut head, id, member);
+    Segments { parts: [head.into(), first, Bytes::from_static(b"}")], rest: pieces }
 }
 
 /// What stands in place of the id in an error response to a message whose id could not be read.
@@ -137,5 +161,22 @@ mod tests {
         assert_eq!(&long.pop().unwrap()[..], b"}");
         assert!(long.pop().is_none() && long.is_empty());
         assert!(whole.ends_with(b"7}"));
+    }
+
+    #[test]
+    fn pieces_are_taken_in_their_order_whichever_are_empty() {
+        for pieces in [&[][..], &["{}"], &["{", "}"], &["", "{", "", "}", ""], &["[1", ",2", ",3]"]] {
+            let all: VecDeque<_> = pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect();
+            let mut message = response_of_pieces(b"1", Member::Result, all);
+            let expected = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{}}}"#, pieces.concat());
+            assert_eq!(message.len(), expected.len());
+            assert_eq!(message.clone().into_bytes(), expected);
+            let mut taken = Vec::new();
+            while let Some(segment) = message.pop() {
+                taken.extend_from_slice(&segment);
+                assert_eq!(message.len(), expected.len() - taken.len());
+            }
+            assert_eq!(taken, expected.as_bytes());
+        }
     }
 }

@@ -97,15 +97,14 @@ impl Credential {
 
     /// Returns the id of the key for the audit stream; `None` where no key was asked for.
     pub fn key_id(&self) -> Option<String> {
-        self.key.as_deref().map(Key::id)
+        self.key.as_deref().map(|key| key.id().to_owned())
     }
 
     /// Returns the sender as rules of the policy see it.
     pub fn requester(&self) -> Requester<'_> {
         let key = self.key.as_deref();
-        let id = |key: &Key| Cow::Owned(key.id());
         let mut requester = Requester {
-            key: key.map(|key| key.name().map_or_else(|| id(key), Cow::Borrowed)),
+            key: key.map(|key| Cow::Borrowed(key.name().unwrap_or(key.id()))),
             groups: key.map(Key::groups).unwrap_or_default().into(),
             ..Requester::default()
         };

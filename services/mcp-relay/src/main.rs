@@ -16,6 +16,7 @@ mod import;
 mod install;
 mod local_server;
 mod mcp;
+mod memory;
 mod mode;
 mod output;
 mod policy;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
     if cli.metrics_help {
         return print(series::document());
     }
+    slave::launcher::turn_huge_pages_off();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(FAILED, &format!("the async runtime cannot start: {error}")),

@@ -6,6 +6,7 @@
 //! itself and then becomes the backend by exec. Must not know MCP, nor where the rules come from.
 
 mod command;
+mod huge_pages;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only a launcher reads all of it"))]
 mod plan;
 
@@ -23,6 +24,7 @@ mod guard;
 mod landlock;
 
 pub use command::{Launcher, this_program};
+pub use huge_pages::turn_huge_pages_off;
 pub(crate) use plan::ERROR_PREFIX;
 use plan::START_FAILED;
 pub use plan::{Confinement, FileAccess, Limits, PortAccess, Rules, SUBCOMMAND};

@@ -3,6 +3,7 @@
 //! A benchmark, not a timed test: the exit code is non-zero only if something could not be measured or an answer was
 //! wrong. Knows the relay only as a binary with environment variables and ports.
 
+mod bounds;
 mod client;
 mod error;
 mod fleet;
@@ -11,6 +12,7 @@ mod load;
 mod machine;
 mod nginx;
 mod process;
+mod program;
 mod relay;
 mod report;
 mod request;
@@ -18,6 +20,7 @@ mod response;
 mod sections;
 mod stats;
 mod storm_slaves;
+mod system_calls;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,8 +28,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
+use bounds::Bounds;
 use report::Chapter;
-use sections::{Effort, against, busy, calls, flat, idle, large, storm};
+use sections::{Effort, against, busy, calls, check, flat, idle, large, storm};
 
 /// Measures mcp-relay on this machine.
 #[derive(Debug, Parser)]
@@ -49,6 +53,12 @@ struct Options {
     /// Which of the report's shapes of call `--busy` makes, from 0.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..calls::SHAPES.len() as i64))]
     shape: u8,
+    /// Compare what a call costs with the bounds of this file, and fail where it is more.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "against", "busy"])]
+    check: Option<PathBuf>,
+    /// Write what is measured to the file of `--check` as the new bounds.
+    #[arg(long, requires = "check")]
+    record: bool,
     /// Where a full run writes its report; short and partial runs only print.
     #[arg(long, default_value = "docs/BENCHMARKS.md")]
     out: PathBuf,
@@ -91,6 +101,9 @@ fn main() -> anyhow::Result<()> {
         "no mcp-relay binary to measure: build it with `cargo build --release`, or name one with --relay"
     );
     let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
+    if let Some(file) = &options.check {
+        return options.check(&binary, &effort, file);
+    }
     let facts = machine::facts();
     let chapters = options.measure(&binary, &effort)?;
     let text = report::render(&facts, &chapters);
@@ -113,6 +126,23 @@ impl Options {
         }
         let wanted = self.only.map_or_else(|| Section::value_variants().to_vec(), |only| vec![only]);
         wanted.into_iter().map(|section| section.run(binary, effort)).collect()
+    }
+
+    /// Judges what a call costs by the bounds of a file, or writes it to the file.
+    fn check(&self, binary: &Path, effort: &Effort, file: &Path) -> anyhow::Result<()> {
+        let measured = check::run(binary, effort)?;
+        if self.record {
+            Bounds::of(&measured).write(file)?;
+        }
+        let (table, exceeded) = Bounds::read(file)?.judge(&measured);
+        print!("{table}");
+        anyhow::ensure!(
+            exceeded.is_empty(),
+            "a call costs more than its bound in {}: {}. Where that is meant, run `make bench-check RECORD=1` and commit the file",
+            file.display(),
+            exceeded.join("; ")
+        );
+        Ok(())
     }
 
     /// Whether the run measures everything with full effort.

@@ -14,7 +14,7 @@ use crate::error::{BenchError, Doing, Result};
 const TICK_MICROS: u64 = 10_000;
 
 /// Longest time that a process may take to start or to end.
-const PROCESS_TIMEOUT: Duration = Duration::from_secs(15);
+const PROCESS_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A child process with its output in a file. Dropping it stops the process.
 #[derive(Debug)]
@@ -45,6 +45,15 @@ impl Process {
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Interrupts the process (SIGINT) and waits for its end.
+    pub(crate) fn interrupt(mut self) -> Result<()> {
+        let pid = i32::try_from(self.child.id()).unwrap_or_default();
+        kill(Pid::from_raw(pid), Signal::SIGINT)
+            .map_err(std::io::Error::from)
+            .doing("interrupting a child")?;
+        self.child.wait().doing("waiting for a child").map(drop)
     }
 
     /// Kills the process and waits for its end.

@@ -11,12 +11,13 @@ use crate::client::wait_for_echo;
 use crate::error::{BenchError, Doing, Result};
 use crate::load::single_thread;
 use crate::process::Process;
+use crate::program::Program;
 
 /// Slave code of the measured proxy.
 pub(crate) const SLAVE_CODE: &str = "bench-code";
 
 /// Longest time from the start to the first answer.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A proxy without slaves.
 #[derive(Debug)]
@@ -44,14 +45,14 @@ pub(crate) struct Relay {
 
 impl Proxy {
     /// Starts a proxy on free ports without a handshake limit, and waits until both ports listen.
-    pub(crate) fn start(binary: &Path) -> Result<Self> {
-        Self::start_on(binary, Ports::default(), "0")
+    pub(crate) fn start(program: Program<'_>) -> Result<Self> {
+        Self::start_on(program, Ports::default(), "0")
     }
 
     /// The same on these ports, with this `HANDSHAKE_RATE`.
-    pub(crate) fn start_on(binary: &Path, ports: Ports, rate: &str) -> Result<Self> {
+    pub(crate) fn start_on(program: Program<'_>, ports: Ports, rate: &str) -> Result<Self> {
         let logs = tempfile::tempdir().doing("making a temporary directory")?;
-        let mut command = bare(binary);
+        let mut command = bare(program);
         command.env("PROXY_MODE", "1").env("SLAVE_CODES", SLAVE_CODE).env("MAX_LINKS_PER_CODE", "1000000");
         command.env("PROXY_WS_HOST", "127.0.0.1").env("PROXY_WS_PORT", ports.links.port().to_string());
         command.env("MCP_SERVER_PORT", ports.http.port().to_string()).env("HANDSHAKE_RATE", rate);
@@ -88,9 +89,9 @@ pub(crate) struct Slave {
 
 impl Slave {
     /// Starts one that dials this port, and waits until its own port listens.
-    pub(crate) fn start(binary: &Path, links: SocketAddr) -> Result<Self> {
+    pub(crate) fn start(program: Program<'_>, links: SocketAddr) -> Result<Self> {
         let logs = tempfile::tempdir().doing("making a temporary directory")?;
-        let mut command = bare(binary);
+        let mut command = bare(program);
         command.env("PROXY_SLAVE", "1").env("SLAVE_CODE", SLAVE_CODE).env("DEMO_TOOLS", "1");
         command.env("SLAVE_NAME", "bench").env("PROXY_SERVER_URL", format!("ws://{links}"));
         let mut process = Process::start("the slave", &mut command, logs.path().join("slave.log"))?;
@@ -102,8 +103,13 @@ impl Slave {
 impl Relay {
     /// Starts both and waits until a call through both is answered.
     pub(crate) fn start(binary: &Path) -> Result<Self> {
-        let proxy = Proxy::start(binary)?;
-        let Slave { process: slave, direct, logs } = Slave::start(binary, proxy.links)?;
+        Self::start_as(Program::plain(binary), Program::plain(binary))
+    }
+
+    /// The same of these programs.
+    pub(crate) fn start_as(proxy: Program<'_>, slave: Program<'_>) -> Result<Self> {
+        let proxy = Proxy::start(proxy)?;
+        let Slave { process: slave, direct, logs } = Slave::start(slave, proxy.links)?;
         single_thread()?.block_on(async {
             wait_for_echo(direct, START_TIMEOUT).await?;
             wait_for_echo(proxy.http, START_TIMEOUT).await
@@ -112,10 +118,9 @@ impl Relay {
     }
 }
 
-/// A command of the binary with PATH as its only variable of the caller.
-fn bare(binary: &Path) -> Command {
-    let mut command = Command::new(binary);
-    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+/// A command of the program that listens on a free port of loopback.
+fn bare(program: Program<'_>) -> Command {
+    let mut command = program.command();
     command.env("MCP_SERVER_HOST", "127.0.0.1").env("MCP_SERVER_PORT", "0");
     command
 }

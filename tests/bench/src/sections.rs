@@ -3,6 +3,7 @@
 pub(crate) mod against;
 pub(crate) mod busy;
 pub(crate) mod calls;
+pub(crate) mod check;
 pub(crate) mod flat;
 pub(crate) mod idle;
 pub(crate) mod large;

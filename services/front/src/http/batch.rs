@@ -103,7 +103,8 @@ fn request_entry<C: Calls>(
     };
     let response = match answer {
         Ok(Answer::Call(stream)) => {
-            return Entry::Call { id: request.id.into(), era: caller.era, first: None, stream };
+            let (id, era) = (request.id.into(), caller.era);
+            return Entry::Call { id, era, first: None, arrived: VecDeque::new(), stream };
         }
         Ok(Answer::Response(response) | Answer::Initialized { response, .. }) => Ok(response),
         Err(failure) => Err(failure),

@@ -1,9 +1,12 @@
 //! The HTTP response to one call: headers wait for the first event, which decides the framing. Must not know requests.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::http::{Response, StatusCode};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::Version;
@@ -18,7 +21,10 @@ use super::framing::Framing;
 use super::response::{empty, events, json, json_stream};
 use super::response_body::ResponseBody;
 use super::response_stream::Entry;
-use crate::jsonrpc::{Member, response};
+use crate::jsonrpc::{Member, response, response_of_pieces};
+
+/// Bytes of a result in pieces that are taken before its response begins.
+const MAX_COLLECTED: usize = 256 * 1024;
 
 /// Properties of a request that decide the form of its response.
 pub(crate) struct ResponseOptions {
@@ -66,28 +72,94 @@ where
     }
     match first {
         Some(ResponseEvent::End { error, .. }) if as_events(error) => {
-            let queue = VecDeque::from([Entry::Call { id, era: version.era(), first, stream }]);
+            let queue = VecDeque::from([Entry::Call {
+                id,
+                era: version.era(),
+                first,
+                arrived: VecDeque::new(),
+                stream,
+            }]);
             let mut body = ResponseBody::stream(Framing::events(keepalive), queue);
             body.number(ids);
             Ok(events(body))
         }
         Some(ResponseEvent::End { more: false, error, status, payload, .. }) => {
-            let member = if error { Member::Error } else { Member::Result };
-            Ok(json(backend_status(version, status), response(id.as_bytes(), member, payload)))
+            Ok(json(backend_status(version, status), response(id.as_bytes(), member(error), payload)))
         }
         Some(ResponseEvent::Failed(failure)) => Err(CallFailed { id, failure }),
-        Some(ResponseEvent::End { status, .. }) => {
-            let queue = VecDeque::from([Entry::Call { id, era: version.era(), first, stream }]);
-            let body = ResponseBody::stream(Framing::Json, queue);
-            Ok(json_stream(backend_status(version, status), body))
-        }
+        Some(first @ ResponseEvent::End { .. }) => json_of_pieces(first, stream, id, version).await,
         Some(ResponseEvent::Event { .. }) | None => {
-            let queue = VecDeque::from([Entry::Call { id, era: version.era(), first, stream }]);
+            let queue = VecDeque::from([Entry::Call {
+                id,
+                era: version.era(),
+                first,
+                arrived: VecDeque::new(),
+                stream,
+            }]);
             let mut body = ResponseBody::stream(Framing::events(keepalive), queue);
             body.number(ids);
             Ok(events(body))
         }
     }
+}
+
+/// Builds the JSON response of a result that comes in pieces: with its length where all of them are there already, as those of a result
+/// of some chunks are.
+async fn json_of_pieces<S>(
+    first: ResponseEvent,
+    mut stream: S,
+    id: Box<str>,
+    version: Version,
+) -> Result<Response<ResponseBody<S>>, CallFailed>
+where
+    S: Stream<Item = ResponseEvent> + Unpin,
+{
+    let ResponseEvent::End { error, status, .. } = first else {
+        return Err(CallFailed { id, failure: Failure::Internal });
+    };
+    let status = backend_status(version, status);
+    let mut pieces = arrived(first, &mut stream).await;
+    match pieces.back() {
+        Some(ResponseEvent::End { more: false, .. }) => {
+            let payloads = pieces.drain(..).filter_map(payload).collect();
+            Ok(json(status, response_of_pieces(id.as_bytes(), member(error), payloads)))
+        }
+        Some(ResponseEvent::Failed(failure)) => Err(CallFailed { id, failure: failure.clone() }),
+        _ => {
+            let entry = Entry::Call { id, era: version.era(), first: None, arrived: pieces, stream };
+            let queue = VecDeque::from([entry]);
+            Ok(json_stream(status, ResponseBody::stream(Framing::Json, queue)))
+        }
+    }
+}
+
+/// Returns the first piece of a result with those after it that are there already, up to about [`MAX_COLLECTED`].
+async fn arrived<S>(first: ResponseEvent, stream: &mut S) -> VecDeque<ResponseEvent>
+where
+    S: Stream<Item = ResponseEvent> + Unpin,
+{
+    let mut pieces = VecDeque::from([first]);
+    let mut bytes = 0;
+    while let Some(ResponseEvent::End { more: true, payload, .. }) = pieces.back() {
+        bytes += payload.len();
+        if bytes >= MAX_COLLECTED {
+            break;
+        }
+        let Poll::Ready(next) = poll_fn(|cx| Poll::Ready(stream.poll_next_unpin(cx))).await else { break };
+        pieces.push_back(next.unwrap_or(ResponseEvent::Failed(Failure::Internal)));
+    }
+    pieces
+}
+
+fn payload(event: ResponseEvent) -> Option<Bytes> {
+    match event {
+        ResponseEvent::End { payload, .. } => Some(payload),
+        ResponseEvent::Event { .. } | ResponseEvent::Failed(_) => None,
+    }
+}
+
+fn member(error: bool) -> Member {
+    if error { Member::Error } else { Member::Result }
 }
 
 /// Builds the HTTP response of a request that gets none: a stream of no events, and 202 for a client that does not take one.

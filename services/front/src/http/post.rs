@@ -40,7 +40,7 @@ where
     handled
 }
 
-/// Reads the body of a request within the limits of its client. The bytes are UTF-8.
+/// Reads the body of a request within the limits of its client. Whether it is text is for the parser to say, which looks at all of it.
 pub(super) async fn read_message<C, B>(context: &RequestContext<'_, C>, body: B) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -52,8 +52,5 @@ where
         stall: config.limits.stall,
     };
     let share = context.edge.usage.body(context.client());
-    let body = read_body(context.headers, body, limits, share).await?;
-    // The parser skips members that the relay does not need, but slaves get the message as text.
-    std::str::from_utf8(&body).map_err(|error| Failure::NotJson(error.to_string()))?;
-    Ok(body)
+    read_body(context.headers, body, limits, share).await
 }

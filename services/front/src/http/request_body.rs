@@ -15,6 +15,9 @@ use crate::usage::BodyShare;
 /// Most bytes allocated on the strength of `Content-Length` alone: an announcement costs no memory.
 const MAX_PREALLOCATED: usize = 64 * 1024;
 
+/// Most bytes allocated for each byte of a body that has come, so that the usual body beyond [`MAX_PREALLOCATED`] is copied once.
+const TRUST: usize = 16;
+
 /// Bytes of a body that must have come before memory for all of its announced length is allocated. Until then the buffer
 /// grows; from then on it is never copied, so that no smaller forms of it are left to the allocator.
 const PROVEN: usize = 1024 * 1024;
@@ -109,12 +112,13 @@ impl Buffer {
 }
 
 impl Buffer {
-    /// Returns the capacity for so many bytes: in two small steps, then all of the announced length. Bodies without a length,
-    /// or beyond theirs, double it.
+    /// Returns the capacity for so many bytes: of the announced length as much as what came lets one expect, then all of it. Bodies
+    /// without a length, or beyond theirs, double it.
     fn next_capacity(&self, needed: usize) -> usize {
         match self.announced.filter(|announced| *announced >= needed) {
-            Some(announced) if needed <= MAX_PREALLOCATED => announced.min(MAX_PREALLOCATED),
-            Some(announced) if needed <= PROVEN => announced.min(PROVEN),
+            Some(announced) if needed <= PROVEN => {
+                announced.min((needed * TRUST).clamp(MAX_PREALLOCATED, PROVEN))
+            }
             Some(announced) => announced,
             None => {
                 let doubled = self.bytes.capacity().saturating_mul(2).max(MAX_PREALLOCATED);

@@ -36,6 +36,8 @@ pub(crate) enum Entry<S> {
         era: Era,
         /// First event, if it was read from the stream already.
         first: Option<ResponseEvent>,
+        /// Events after it that were read already.
+        arrived: VecDeque<ResponseEvent>,
         /// Events that follow.
         stream: S,
     },
@@ -138,16 +140,18 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
                 self.write_ready();
                 return Poll::Ready(Ok(()));
             }
-            Some(Entry::Call { first, stream, .. }) => match first.take() {
-                Some(event) => event,
-                None => match stream.poll_next_unpin(cx) {
-                    // A stream that ends without a last event is a fault of its producer.
-                    Poll::Ready(event) => event.unwrap_or(ResponseEvent::Failed(Failure::Internal)),
-                    // Polling may have sent the call.
-                    Poll::Pending if self.write_priming() => return Poll::Ready(Ok(())),
-                    Poll::Pending => return self.poll_keepalive(cx),
-                },
-            },
+            Some(Entry::Call { first, arrived, stream, .. }) => {
+                match first.take().or_else(|| arrived.pop_front()) {
+                    Some(event) => event,
+                    None => match stream.poll_next_unpin(cx) {
+                        // A stream that ends without a last event is a fault of its producer.
+                        Poll::Ready(event) => event.unwrap_or(ResponseEvent::Failed(Failure::Internal)),
+                        // Polling may have sent the call.
+                        Poll::Pending if self.write_priming() => return Poll::Ready(Ok(())),
+                        Poll::Pending => return self.poll_keepalive(cx),
+                    },
+                }
+            }
         };
         Poll::Ready(self.on_event(event))
     }

@@ -59,7 +59,8 @@ pub(super) async fn handle<C: Calls>(
     };
     let id: Box<str> = sealed.id.get().into();
     let ids = EventIds::resumed(holder, sealed, base, after);
-    let queue = VecDeque::from([Entry::Call { id, era: Era::Legacy, first, stream }]);
+    let arrived = VecDeque::new();
+    let queue = VecDeque::from([Entry::Call { id, era: Era::Legacy, first, arrived, stream }]);
     let mut body = ResponseBody::stream(Framing::events(edge.config.keepalive), queue);
     body.number(Some(ids));
     body.keep(share);

@@ -42,6 +42,43 @@ async fn a_lone_result_is_json_with_its_length() {
 }
 
 #[tokio::test]
+async fn a_result_whose_pieces_are_there_has_its_length_too() {
+    let rig = Rig::new();
+    let block = Bytes::from(vec![b'7'; 50_000]);
+    rig.scripted(vec![piece(0, block.clone()), piece(1, block.clone()), end(2, "7")]);
+    let response = call(&rig, BOTH).await;
+    let length = axum::body::HttpBody::size_hint(response.body()).exact();
+    let text = Reply::read(response).await.text().to_owned();
+    assert_eq!(length, Some(text.len() as u64));
+    assert_eq!(text, format!(r#"{{"jsonrpc":"2.0","id":1,"result":{}}}"#, "7".repeat(100_001)));
+    assert_eq!(rig.open_calls(), 0);
+
+    // One that breaks off before anything was sent is an error like any other.
+    rig.scripted(vec![piece(0, block.clone()), ResponseEvent::Failed(Failure::Internal)]);
+    let reply = Reply::read(call(&rig, BOTH).await).await;
+    assert!(reply.text().contains(r#""error":"#), "{}", reply.text());
+
+    // Nobody waits for the rest of a result.
+    let script = rig.script(2);
+    script.send(piece(0, block.clone())).await.unwrap();
+    let mut body = call(&rig, BOTH).await.into_body();
+    assert_eq!(axum::body::HttpBody::size_hint(&body).exact(), None);
+    assert!(next(&mut body).await.ends_with(r#""result":"#));
+    assert_eq!(next(&mut body).await.len(), block.len());
+    script.send(end(1, "7")).await.unwrap();
+    assert_eq!(next(&mut body).await, "7}");
+    assert!(body.frame().await.is_none());
+
+    // Of a long one little is taken before its response begins.
+    let rig = Rig::new();
+    rig.scripted((0..100).map(|seq| piece(seq, block.clone())).chain([end(100, "7")]).collect());
+    let response = call(&rig, BOTH).await;
+    assert_eq!(axum::body::HttpBody::size_hint(response.body()).exact(), None);
+    assert!(rig.taken() < 10, "{}", rig.taken());
+    assert_eq!(Reply::read(response).await.text().len(), 34 + 5_000_001);
+}
+
+#[tokio::test]
 async fn events_open_a_stream_that_ends_with_the_result() {
     let rig = Rig::new();
     rig.scripted(vec![event(0, r#"{"n":1}"#), event(1, r#"{"n":2}"#), end(2, "{}")]);
@@ -212,9 +249,15 @@ async fn a_failure_after_events_is_an_error_response_and_within_a_message_aborts
     assert_eq!((last["error"]["code"].as_i64(), last["id"].as_i64()), (Some(-31001), Some(1)));
 
     for headers in [BOTH, &[("accept", "text/event-stream")][..]] {
-        for broken in [vec![ResponseEvent::Failed(Failure::OutcomeUnknown)], vec![]] {
-            rig.scripted([vec![piece(0, "{\"a\":".into())], broken].concat());
+        for broken in [Some(ResponseEvent::Failed(Failure::OutcomeUnknown)), None] {
+            let script = rig.script(1);
+            script.send(piece(0, "{\"a\":".into())).await.unwrap();
             let body = call(&rig, headers).await.into_body();
+            // Only now, since nothing was sent yet before.
+            if let Some(broken) = broken {
+                script.send(broken).await.unwrap();
+            }
+            drop(script);
             assert!(body.collect().await.is_err(), "half a message must not look whole");
         }
     }

@@ -106,7 +106,9 @@ impl Reassembler {
         let more = frame.flags.has(Flags::MORE);
         let Some(mut partial) = self.partial.take() else {
             if more {
-                let bytes = BytesMut::from(&frame.payload[..]);
+                // Most messages of more than one chunk have two: these are copied once.
+                let mut bytes = BytesMut::with_capacity((2 * frame.payload.len()).min(self.limit));
+                bytes.extend_from_slice(&frame.payload);
                 self.partial = Some(Partial { kind: frame.kind, aux: frame.aux, bytes });
                 return Ok(None);
             }

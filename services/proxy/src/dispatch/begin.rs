@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use front::calls::CallContext;
-use policy::{Clearance, Requester};
+use policy::Clearance;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use protocol::link::limits::MAX_HEADER;
@@ -90,8 +90,9 @@ fn narrow(
 }
 
 /// Asks the policy for a call; `None`: there is none.
-fn clear(pool: &Pool, call: &NewCall, client: &Requester<'_>) -> Result<Option<Arc<Clearance>>, Failure> {
+fn clear(pool: &Pool, call: &NewCall, context: &CallContext<'_>) -> Result<Option<Arc<Clearance>>, Failure> {
     let Some(access) = &pool.access else { return Ok(None) };
+    let client = &context.requester();
     let cleared = access.clear(client, &call.tool, &call.message);
     cleared.map(Some).map_err(|decision| {
         denial::record(access.policy(), decision, call.header.kind, &call.tool, client);
@@ -113,7 +114,7 @@ pub(super) fn begin(
     context: &CallContext<'_>,
 ) -> Result<Box<OngoingCall>, Failure> {
     limits.admit(context)?;
-    let clearance = clear(pool, &new_call, &context.requester())?;
+    let clearance = clear(pool, &new_call, context)?;
     admit_to_tool(&new_call.tool, pool.limit.as_deref())?;
     let fleet = forwarder.registry.fleet();
     let route = choose_route(pool, &new_call, context, fleet)?.cleared(clearance);

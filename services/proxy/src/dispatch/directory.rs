@@ -116,11 +116,16 @@ impl Directory {
     }
 
     /// Returns whether the policy may let a client know of an entry of this name that is not there at present.
-    pub(super) fn may_know(&self, kind: Kind, name: &str, client: &Requester<'_>) -> bool {
+    pub(super) fn may_know<'c>(
+        &self,
+        kind: Kind,
+        name: &str,
+        client: impl FnOnce() -> Requester<'c>,
+    ) -> bool {
         let Some(policy) = &self.policy else { return true };
         let kind = SubjectKind::of(Some(kind));
         kind.is_none_or(|kind| {
-            policy.may_know(&policy.client_rules(client), &Subject::named(kind, name, name))
+            policy.may_know(&policy.client_rules(&client()), &Subject::named(kind, name, name))
         })
     }
 

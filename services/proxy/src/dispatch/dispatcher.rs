@@ -89,18 +89,20 @@ impl Dispatcher {
     }
 
     /// Takes out of the call what it names, and returns its pool.
-    fn find_pool(&self, new_call: &mut NewCall, client: &Requester<'_>) -> Result<Arc<Pool>, Failure> {
+    fn find_pool(&self, new_call: &mut NewCall, context: &CallContext<'_>) -> Result<Arc<Pool>, Failure> {
         if !new_call.header.purpose.is_request() {
             // Only the policy asks what the call was about that a client goes on with.
             let named = new_call.header.kind.take().zip(new_call.header.name.take());
             let pool = self.0.settings.giver(&self.0.forwarder, new_call.header.request_state)?;
             let may_go_on = named.is_none_or(|(kind, name)| {
-                pool.members.iter().all(|slave| self.0.forwarder.may_use(client, kind, &name, slave))
+                pool.members
+                    .iter()
+                    .all(|slave| self.0.forwarder.may_use(|| context.requester(), kind, &name, slave))
             });
             return if may_go_on { Ok(pool) } else { Err(Failure::StateLost) };
         }
         new_call.tool = take_name(&mut new_call.header)?;
-        self.0.forwarder.pool(new_call.header.kind, &new_call.tool, client)
+        self.0.forwarder.pool(new_call.header.kind, &new_call.tool, || context.requester())
     }
 
     /// Begins a call of a tool that is offered; failures are counted.
@@ -169,7 +171,7 @@ impl Dispatcher {
         guard: CallGuard,
     ) -> Result<Box<OngoingCall>, Failure> {
         let context = context.context();
-        let found = wait.pool(&self.0.forwarder, &context.requester()).await;
+        let found = wait.pool(&self.0.forwarder, &context).await;
         self.begin(found, new_call, &context, guard)
     }
 
@@ -204,7 +206,7 @@ impl Calls for Dispatcher {
         let guard = observe::begin(&self.0.activity, log, &header, &context, &message, routes);
         self.tell_of_unsubscribe(&header);
         let mut new_call = NewCall { id, at: Instant::now(), trace, header, message, tool: String::new() };
-        let found = self.find_pool(&mut new_call, &context.requester());
+        let found = self.find_pool(&mut new_call, &context);
         if let Err(failure) = &found
             && let Some(until) = self.waits_until(failure, new_call.at)
         {
@@ -251,3 +253,6 @@ impl Calls for Dispatcher {
         Box::pin(posting::post(Arc::clone(&self.0.forwarder), session.to_owned(), message))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use front::calls::{CallContext, HeaderMap};
 use front::{Credential, Principal};
-use policy::Requester;
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
@@ -73,7 +72,7 @@ impl EarlyWait {
     pub(super) async fn pool(
         &self,
         forwarder: &Forwarder,
-        client: &Requester<'_>,
+        context: &CallContext<'_>,
     ) -> Result<Arc<Pool>, Failure> {
         loop {
             let next = (Instant::now() + LOOK_INTERVAL).min(self.until);
@@ -81,7 +80,7 @@ impl EarlyWait {
             if self.name.as_ref().is_some_and(|name| forwarder.queue.was_cancelled(name, self.began)) {
                 return Err(Failure::Cancelled);
             }
-            match forwarder.pool(self.kind, &self.tool, client) {
+            match forwarder.pool(self.kind, &self.tool, || context.requester()) {
                 Err(failure) if self.goes_on(forwarder, &failure) => {}
                 found => return found,
             }

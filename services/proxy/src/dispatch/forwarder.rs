@@ -81,16 +81,16 @@ impl Forwarder {
     }
 
     /// Returns the pool of what a request names, by the clients' name; of one that names nothing, by its method.
-    /// What the policy hides from the client is not there, in every respect.
-    pub(super) fn pool(
+    /// What the policy hides from the client is not there, in every respect. `client` is asked only where there is a policy.
+    pub(super) fn pool<'c>(
         &self,
         kind: Option<Kind>,
         name: &str,
-        client: &Requester<'_>,
+        client: impl Fn() -> Requester<'c>,
     ) -> Result<Arc<Pool>, Failure> {
         let directory = self.directory.load();
         let shows = |pool: &&Arc<Pool>| {
-            pool.access.as_ref().is_none_or(|access| access.show(client, name).is_shown())
+            pool.access.as_ref().is_none_or(|access| access.show(&client(), name).is_shown())
         };
         if let Some(pool) = directory.find(kind, name).filter(shows) {
             return Ok(Arc::clone(pool));
@@ -104,7 +104,7 @@ impl Forwarder {
         let Some(kind) = kind else { return Err(Failure::MethodNotFound(name.to_owned())) };
         let now = Instant::now();
         // A slave that has not sent its catalog yet may offer it, and one that is lost may come back.
-        let may_know = || directory.may_know(kind, name, client);
+        let may_know = || directory.may_know(kind, name, &client);
         if directory.catalogs_due(now).is_some() || (directory.is_withheld(kind, name, now) && may_know()) {
             return Err(Failure::NoSlaveForTool { name: name.to_owned(), wanted: None });
         }
@@ -257,15 +257,21 @@ impl Forwarder {
     }
 
     /// Returns whether a client may use what it names at a slave, whatever the arguments.
-    pub(super) fn may_use(&self, client: &Requester<'_>, kind: Kind, name: &str, slave: &Slave) -> bool {
+    pub(super) fn may_use<'c>(
+        &self,
+        client: impl Fn() -> Requester<'c>,
+        kind: Kind,
+        name: &str,
+        slave: &Slave,
+    ) -> bool {
         let directory = self.directory.load();
         let Some(policy) = directory.policy() else { return true };
-        let pool = directory.find(Some(kind), name);
+        let (client, pool) = (client(), directory.find(Some(kind), name));
         match pool.and_then(|pool| pool.access.as_ref()?.rules_at(slave)) {
             Some((kind, rules)) => {
-                policy.decide(Some(kind), &policy.client_rules(client), rules, None).is_shown()
+                policy.decide(Some(kind), &policy.client_rules(&client), rules, None).is_shown()
             }
-            None => permission::may_use(policy, client, kind, name, slave),
+            None => permission::may_use(policy, &client, kind, name, slave),
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) fn begin(
             || display_name(&Client::of(context, header), context.key(), &routes()),
             |holder| holder.display().to_owned(),
         ),
-        key_id: context.key().map(Key::id),
+        key_id: context.credential.key_id(),
         issuer: holder.and_then(|holder| holder.issuer.clone()),
         subject: holder.map(|holder| holder.subject.clone()),
         peer: context.peer,

@@ -1,7 +1,8 @@
 //! A key as this process keeps it: its digest, its holder's identity, and its time of validity. Must not know where keys
 //! are listed.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -11,6 +12,8 @@ use time::OffsetDateTime;
 pub struct Key {
     digest: [u8; 32],
     identity: [u8; 32],
+    /// [`Self::id`], which rules and audit lines ask for at each call.
+    id: Arc<str>,
     name: Option<String>,
     groups: Vec<String>,
     pub(super) not_before: Option<OffsetDateTime>,
@@ -25,7 +28,12 @@ impl Key {
 
     /// Returns the key whose text has this SHA-256 digest.
     pub fn of_digest(digest: [u8; 32]) -> Self {
-        Self { digest, identity: digest, name: None, groups: Vec::new(), not_before: None, not_after: None }
+        let id = digest[..16].iter().fold(String::with_capacity(32), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        let (name, groups) = (None, Vec::new());
+        Self { digest, identity: digest, id: id.into(), name, groups, not_before: None, not_after: None }
     }
 
     /// Returns the same key with a name, which is the identity of its holder: keys of one name stand for one holder.
@@ -62,9 +70,8 @@ impl Key {
     }
 
     /// Returns the key's id for the audit stream: the first 128 bits of its digest in hex. It tells keys of one name apart.
-    pub fn id(&self) -> String {
-        let hex = |text: String, byte: &u8| text + &format!("{byte:02x}");
-        self.digest[..16].iter().fold(String::with_capacity(32), hex)
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Returns the identity of the key's holder: derived from the name, else the digest.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tokio::process::Command;
 
+use super::huge_pages::of_backends;
 use super::plan::{Confinement, OWN_PROGRAM, PLAN, PROCESS_NAME, Plan, SUBCOMMAND};
 
 /// Returns the running program, also where its file was replaced meanwhile; `None` on systems other than Linux, where there
@@ -43,8 +44,11 @@ impl Launcher {
             return Ok(command);
         };
         let parent = i32::try_from(std::process::id()).ok();
-        let plan =
-            serde_json::to_string(&Plan { parent, confinement: confinement.clone(), ..Plan::default() })?;
+        let plan = serde_json::to_string(&Plan {
+            parent,
+            huge_pages: of_backends(),
+            confinement: confinement.clone(),
+        })?;
         let mut command = Command::new(launcher);
         command
             .arg0(PROCESS_NAME)

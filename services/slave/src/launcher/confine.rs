@@ -50,7 +50,7 @@ fn confine(plan: &Plan) -> Result<(), LaunchError> {
         // Limits only fall, which needs no rights; what stands above needs files.
         set_limits(&rules.limits)?;
     }
-    if plan.huge_pages == HugePages::System {
+    if plan.huge_pages != HugePages::Off {
         prctl::set_thp_disable(false).map_err(step("turn huge pages on again"))?;
     }
     // Set last: a change of the user clears it. The kernel sends it, so Landlock does not hold it back.

@@ -31,6 +31,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 /// Turns transparent huge pages off for the guard and starts it again: with them the allocator's first touch costs 4 MiB in
 /// every guard. Returns the plan where they are off already, or cannot be turned off.
 fn without_huge_pages(mut plan: Plan, command: &CommandLine) -> Result<Plan, LaunchError> {
+    if plan.huge_pages == HugePages::OnAgain {
+        return Ok(plan);
+    }
     if prctl::get_thp_disable().unwrap_or(true) {
         plan.huge_pages = HugePages::Off;
         return Ok(plan);

@@ -134,8 +134,10 @@ pub(super) enum HugePages {
     /// As the system has them.
     #[default]
     System,
-    /// Off, as the slave has them.
+    /// Off, as the slave's own starter has them.
     Off,
+    /// As the system has them, though the slave and its launchers have turned them off for themselves.
+    OnAgain,
 }
 
 /// A command with its arguments.

@@ -10,6 +10,7 @@ use crate::error::{BenchError, Result};
 use crate::idle_slaves::IdleSlave;
 use crate::load::single_thread;
 use crate::machine::raise_file_limit;
+use crate::program::Program;
 use crate::relay::Proxy;
 use crate::report::{Chapter, Verdict, mebibytes};
 
@@ -34,7 +35,7 @@ struct Found {
 pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     progress(&format!("memory of {} idle slaves", effort.slaves));
     raise_file_limit(effort.slaves as u64 * 2 + 256)?;
-    let proxy = Proxy::start(binary)?;
+    let proxy = Proxy::start(Program::plain(binary))?;
     let found = single_thread()?.block_on(measure(&proxy, effort.slaves))?;
     let each = found.after.saturating_sub(found.before) / effort.slaves as u64;
     let text = format!(

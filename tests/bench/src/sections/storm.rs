@@ -15,6 +15,7 @@ use crate::error::{BenchError, Result};
 use crate::load::single_thread;
 use crate::machine::raise_file_limit;
 use crate::process::Memory;
+use crate::program::Program;
 use crate::relay::{Ports, Proxy, Slave};
 use crate::report::{Chapter, Verdict, mebibytes};
 use crate::storm_slaves::{Counters, keep_linked};
@@ -73,7 +74,7 @@ async fn measure(binary: &Path, effort: &Effort) -> Result<Measurement> {
     let rate = effort.storm_rate;
     let mut proxy = start_proxy(binary, Ports::default(), rate).await?;
     let (http, links) = (proxy.http, proxy.links);
-    let _slave = Slave::start(binary, links)?;
+    let _slave = Slave::start(Program::plain(binary), links)?;
     let counters = Arc::new(Counters::default());
     let mut fleet = JoinSet::new();
     for number in 0..effort.storm as u64 {
@@ -112,7 +113,7 @@ async fn measure(binary: &Path, effort: &Effort) -> Result<Measurement> {
 /// Starts a proxy on a blocking thread, since the start waits for a log file.
 async fn start_proxy(binary: &Path, ports: Ports, rate: &'static str) -> Result<Proxy> {
     let binary = PathBuf::from(binary);
-    let start = tokio::task::spawn_blocking(move || Proxy::start_on(&binary, ports, rate));
+    let start = tokio::task::spawn_blocking(move || Proxy::start_on(Program::plain(&binary), ports, rate));
     start.await.map_err(|error| BenchError::Process(error.to_string()))?
 }
 

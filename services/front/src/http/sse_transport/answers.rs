@@ -83,7 +83,8 @@ impl<C: Calls> Answers<C> {
     }
 
     fn begin(&mut self, id: Box<str>, stream: C::Stream, share: StreamShare) {
-        let entry = Entry::Call { id: id.clone(), era: Era::Legacy, first: None, stream };
+        let (first, arrived) = (None, VecDeque::new());
+        let entry = Entry::Call { id: id.clone(), era: Era::Legacy, first, arrived, stream };
         let mut body = ResponseStream::new(Framing::events(NEVER), [entry].into());
         body.keep(share);
         self.running.push(Running { id, body });
