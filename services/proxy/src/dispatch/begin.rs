@@ -16,10 +16,11 @@ use protocol::mcp::request_state::RequestState;
 use runtime::activity::CallGuard;
 use runtime::call_lines;
 
+use super::awaiting::SlaveWait;
 use super::call_state::CallMachine;
 use super::denial;
 use super::exchange;
-use super::forwarder::{Forwarder, may_still_come};
+use super::forwarder::Forwarder;
 use super::ongoing::{OngoingCall, dispatch};
 use super::open_call::OpenCall;
 use super::permission;
@@ -138,10 +139,13 @@ pub(super) fn begin(
     };
     let grace = forwarder.grace().min(call.silence);
     let (retries, last) = (pool.max_retries, call.last);
-    let machine = match dispatch(forwarder, &target, at) {
-        Ok(start) => CallMachine::new(start, retries, last, grace),
-        Err(failure) => match forwarder.start.end(at).filter(|_| may_still_come(&failure)) {
-            Some(end) => CallMachine::searching(retries, last, grace, at, end.min(at + call.silence)),
+    let (machine, awaiting) = match dispatch(forwarder, &target, at) {
+        Ok(start) => (CallMachine::new(start, retries, last, grace), None),
+        Err(failure) => match forwarder.wait_for_slave(&failure, &tool, pool, &route, at) {
+            Some(SlaveWait { until, place }) => {
+                let until = until.min(at + call.silence);
+                (CallMachine::searching(retries, last, grace, at, until), place)
+            }
             None => return Err(failure),
         },
     };
@@ -159,6 +163,7 @@ pub(super) fn begin(
         began: at,
         timer: None,
         guard: CallGuard::default(),
+        awaiting,
     }))
 }
 

@@ -37,6 +37,7 @@ impl Slave {
         self.close_request.store(0, Ordering::Release);
         self.bad_answers.forget();
         self.dead.store(false, Ordering::Release);
+        self.stop_awaiting();
         self.health.link_up();
         drop(link);
         self.waker.wake();
@@ -79,6 +80,7 @@ impl Slave {
     pub(super) fn mark_dead(&self, now: Instant) -> bool {
         let mut link = self.link();
         self.dead.store(true, Ordering::Release);
+        self.stop_awaiting();
         if self.is_linked() {
             return false;
         }
@@ -108,21 +110,22 @@ impl Slave {
     }
 
     /// Times out the calls of a slave without a link: those that took too long, and all of them when the grace is over. A slave
-    /// for which nothing waits can be forgotten at once, unless it is ejected: reconnecting must not readmit it.
+    /// for which nothing waits can be forgotten at once, unless it is awaited, or ejected: reconnecting must not readmit it.
     pub(super) fn poll_timers(&self, now: Instant) -> Timers {
+        let awaited = self.awaited_until(now);
         match &mut *self.link() {
             LinkState::Native(end) => {
                 let timed_out = end.time_out(now);
                 end.report_loss(now);
-                let is_over =
-                    end.expire(now) || (!self.is_linked() && end.is_idle() && !self.health.is_ejected());
-                let next = if is_over { None } else { end.poll_timeout() };
+                let is_wanted = self.is_linked() || awaited.is_some() || self.health.is_ejected();
+                let is_over = end.expire(now) || (end.is_idle() && !is_wanted);
+                let next = if is_over { None } else { end.poll_timeout().into_iter().chain(awaited).min() };
                 Timers { timed_out, next }
             }
             LinkState::Plain(end) => {
                 let timed_out = end.time_out(now);
                 end.expire(now);
-                Timers { timed_out, next: end.poll_lost(now) }
+                Timers { timed_out, next: end.poll_lost(now).into_iter().chain(awaited).min() }
             }
         }
     }

@@ -67,6 +67,8 @@ impl Registry {
         let (slave, resumed) = self.find_or_insert(hello, &grant)?;
         if resumed {
             report_reconnect(&slave);
+        } else {
+            self.bound_awaited(grant.identity(), self.catalogs().max_links(&grant), now);
         }
         slave.set_grant(grant);
         let generation = slave.link_up(hello.map_or(0, |hello| hello.window), now);
