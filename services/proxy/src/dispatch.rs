@@ -37,6 +37,7 @@ mod rebuild;
 mod retry;
 mod send;
 mod shown;
+mod slave_wait;
 mod stream;
 mod unnamed;
 mod wait;

@@ -156,7 +156,7 @@ async fn a_waiting_call_that_its_client_cancels_never_runs() {
 
 /// How a slave goes for good.
 #[derive(Clone, Copy, Debug)]
-enum Departure {
+enum Exit {
     /// It drains, and its connection breaks meanwhile.
     Drains,
     /// It closes its link.
@@ -167,7 +167,7 @@ enum Departure {
 
 #[tokio::test]
 async fn a_slave_that_left_or_was_sent_away_is_not_waited_for() {
-    for how in [Departure::Drains, Departure::Closes, Departure::CodeRemoved] {
+    for how in [Exit::Drains, Exit::Closes, Exit::CodeRemoved] {
         let codes = tempfile::NamedTempFile::new().unwrap();
         let kept = "- {code: kept-code, name: kept}\n";
         std::fs::write(codes.path(), format!("{kept}- {{code: raw-code, name: raw}}\n")).unwrap();
@@ -177,16 +177,16 @@ async fn a_slave_that_left_or_was_sent_away_is_not_waited_for() {
         let mut slave = RawSlave::link(proxy.link, "raw-code", "raw", &["raw_tool"]).await;
         proxy.offers("kept_tool").await;
         proxy.offers("raw_tool").await;
-        if let Departure::Drains = how {
+        if let Exit::Drains = how {
             slave.send(Frame::bare(FrameKind::Drain, CallId::LINK, 0)).await;
             proxy.withdraws("raw_tool").await;
         }
         awaited.disconnect();
         lost(&proxy, 1).await;
         match how {
-            Departure::Drains => slave.disconnect(),
-            Departure::Closes => slave.close(1001).await,
-            Departure::CodeRemoved => {
+            Exit::Drains => slave.disconnect(),
+            Exit::Closes => slave.close(1001).await,
+            Exit::CodeRemoved => {
                 slave.disconnect();
                 std::fs::write(codes.path(), kept).unwrap();
             }

@@ -1,16 +1,9 @@
-//! Calls that wait for slaves that are awaited: how many of each tool, and for how long. Must not know links.
+//! The number of calls that wait for slaves that are awaited, by tool. Must not know calls or links.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use parking_lot::Mutex;
-use protocol::mcp::failure::Failure;
-
-use super::forwarder::{Forwarder, may_still_come};
-use super::pool::Pool;
-use crate::links::Slave;
-use crate::routes::Route;
 
 /// Number of calls that wait for awaited slaves, by the clients' name of the tool.
 #[derive(Clone, Default)]
@@ -24,7 +17,7 @@ pub(super) struct AwaitingPlace {
 
 impl AwaitingCalls {
     /// Takes a place, unless `most` calls of the tool wait already.
-    fn enter(&self, tool: &str, most: usize) -> Option<AwaitingPlace> {
+    pub(super) fn enter(&self, tool: &str, most: usize) -> Option<AwaitingPlace> {
         let mut calls = self.0.lock();
         let waiting = calls.get(tool).copied().unwrap_or_default();
         if waiting >= most {
@@ -44,36 +37,6 @@ impl Drop for AwaitingPlace {
                 calls.remove(&self.tool);
             }
         }
-    }
-}
-
-/// A wait for a slave that may come.
-pub(super) struct SlaveWait {
-    pub(super) until: Instant,
-    /// `None`: all calls wait, since the proxy has just started.
-    pub(super) place: Option<AwaitingPlace>,
-}
-
-impl Forwarder {
-    /// Returns the wait of a call that no slave of its route can take now: for the end of the start window, or for slaves of the route that
-    /// are awaited, within `QUEUE_MAX`. `None`: it fails at once.
-    pub(super) fn wait_for_slave(
-        &self,
-        failure: &Failure,
-        tool: &str,
-        pool: &Pool,
-        route: &Route<Slave>,
-        now: Instant,
-    ) -> Option<SlaveWait> {
-        if let Some(until) = self.start.end(now).filter(|_| may_still_come(failure)) {
-            return Some(SlaveWait { until, place: None });
-        }
-        if matches!(failure, Failure::Busy { .. }) {
-            return None;
-        }
-        let until = route.slaves().filter_map(|slave| slave.awaited_until(now)).max()?;
-        let place = self.awaiting.enter(tool, pool.balance.queue.most)?;
-        Some(SlaveWait { until, place: Some(place) })
     }
 }
 

@@ -16,7 +16,6 @@ use protocol::mcp::request_state::RequestState;
 use runtime::activity::CallGuard;
 use runtime::call_lines;
 
-use super::awaiting::SlaveWait;
 use super::call_state::CallMachine;
 use super::denial;
 use super::exchange;
@@ -27,6 +26,7 @@ use super::permission;
 use super::policies::CallTimes;
 use super::pool::Pool;
 use super::send::{Origin, Target};
+use super::slave_wait::SlaveWait;
 use crate::fleet::Fleet;
 use crate::limits::table::{RateLimits, admit_to_tool};
 use crate::links::{ResponseRx, Slave};
@@ -143,8 +143,7 @@ pub(super) fn begin(
         Ok(start) => (CallMachine::new(start, retries, last, grace), None),
         Err(failure) => match forwarder.wait_for_slave(&failure, &tool, pool, &route, at) {
             Some(SlaveWait { until, place }) => {
-                let until = until.min(at + call.silence);
-                (CallMachine::searching(retries, last, grace, at, until), place)
+                (CallMachine::searching(retries, last, grace, at, until.min(at + call.silence)), place)
             }
             None => return Err(failure),
         },

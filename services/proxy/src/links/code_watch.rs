@@ -43,7 +43,7 @@ pub(super) fn review(store: &CodeStore, slave: &Slave) -> bool {
     };
     let identity = grant.identity();
     tracing::warn!(slave = slave.name, %identity, "Slave's link is closed: {reason}");
-    slave.stop_awaiting();
+    slave.awaited.end();
     slave.close(reason);
     true
 }

@@ -169,6 +169,21 @@ impl Registry {
         }
     }
 
+    /// Forgets the idle slaves of a code that are awaited, if the code has as many slaves as it may have: so a code cannot fill the memory by
+    /// links that come and go.
+    fn bound_awaited(&self, identity: &Identity, most: usize, now: Instant) {
+        let of_code = self.all().into_iter().filter(|slave| slave.grant().identity() == identity);
+        let is_awaited = |slave: &Arc<Slave>| slave.awaited_until(now).is_some();
+        let of_code: Vec<_> = of_code.filter(|slave| slave.is_linked() || is_awaited(slave)).collect();
+        if of_code.len() < most {
+            return;
+        }
+        for slave in of_code.iter().filter(|slave| is_awaited(slave) && slave.calls() == 0) {
+            slave.awaited.end();
+            self.forget(slave);
+        }
+    }
+
     /// Marks earlier processes of the same host slot as dead: their calls are lost, without waiting for the grace.
     fn supersede(&self, newest: &Slave, now: Instant) {
         for slave in self.all() {
