@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 pub const TOOL: &str = "introduced";
 
 static CAPABILITIES: LazyLock<Mutex<Value>> = LazyLock::new(Mutex::default);
+static NOTIFICATIONS: Mutex<Vec<Value>> = Mutex::new(Vec::new());
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
 /// Takes the parameters of `initialize`.
@@ -17,9 +18,18 @@ pub fn note(params: &Value) {
     *CAPABILITIES.lock().expect("no panic") = params["capabilities"].clone();
 }
 
-/// The text that the tool answers with: the process id, the number of this call, and the capabilities of `initialize`.
+/// Takes a notification of the client.
+pub fn note_notification(message: &Value) {
+    NOTIFICATIONS.lock().expect("no panic").push(message.clone());
+}
+
+/// The text that the tool answers with: the process id, the number of this call, the capabilities of `initialize`, and the client's notifications
+/// besides those of the protocol itself.
 pub fn call() -> String {
     let calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
     let capabilities = CAPABILITIES.lock().expect("no panic").clone();
-    json!({ "pid": std::process::id(), "calls": calls, "capabilities": capabilities }).to_string()
+    let notifications = NOTIFICATIONS.lock().expect("no panic").clone();
+    let pid = std::process::id();
+    json!({ "pid": pid, "calls": calls, "capabilities": capabilities, "notifications": notifications })
+        .to_string()
 }

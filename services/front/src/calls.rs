@@ -89,6 +89,9 @@ pub trait Calls: Send + Sync + 'static {
     /// `logging/setLevel`).
     fn set_log_level(&self, session: &str, level: LogLevel);
 
+    /// Passes on a notification of this session's client, for backends that run for this session alone. `message` is the client's.
+    fn notify(&self, _session: &str, _message: &Bytes) {}
+
     /// Releases everything that is kept for a session that its client ended.
     fn end_session(&self, session: &str);
 
@@ -126,6 +129,10 @@ impl<C: Calls> Calls for Arc<C> {
 
     fn set_log_level(&self, session: &str, level: LogLevel) {
         (**self).set_log_level(session, level);
+    }
+
+    fn notify(&self, session: &str, message: &Bytes) {
+        (**self).notify(session, message);
     }
 
     fn end_session(&self, session: &str) {

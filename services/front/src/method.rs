@@ -30,6 +30,9 @@ use crate::trace::Trace;
 /// Most characters of a client's text that an error message repeats.
 const MAX_ECHOED_CHARS: usize = 128;
 
+/// Longest notification of a client that is passed on, in bytes (docs/PROTOCOL.md, "Call header and session facts").
+const MAX_NOTIFICATION: usize = 16_384;
+
 /// Longest page of a list, in bytes: one that fits is sent as a whole.
 const MAX_PAGE: usize = 1024 * 1024;
 
@@ -122,11 +125,26 @@ impl<C: Calls> Edge<C> {
     }
 
     /// Handles a notification. `session` is the key of the sender's session.
-    pub(crate) fn on_notification(&self, method: &str, params: &Params<'_>, session: Option<&str>) {
+    pub(crate) fn on_notification(
+        &self,
+        method: &str,
+        params: &Params<'_>,
+        session: Option<&str>,
+        message: &Bytes,
+    ) {
         // Request ids are unique within a session only: without a session the id could name another client's request.
         // Such a cancellation is ignored, as the specification allows.
-        if let ("notifications/cancelled", Some(session), Some(id)) = (method, session, params.request_id) {
-            self.calls.cancel(session, id.get());
+        let Some(session) = session else { return };
+        match method {
+            "notifications/cancelled" => {
+                if let Some(id) = params.request_id {
+                    self.calls.cancel(session, id.get());
+                }
+            }
+            // The handshake is the relay's own.
+            "notifications/initialized" => {}
+            _ if message.len() <= MAX_NOTIFICATION => self.calls.notify(session, message),
+            _ => {}
         }
     }
 

@@ -3,6 +3,7 @@
 //! Must not know how a link carries frames, nor HTTP. Read from the bottom: `ownership`, `directory` and `pool` (what is offered), `send`
 //! and `wait` (how a call reaches a slave), `call_state` and `ongoing` (what becomes of it), `dispatcher` (the whole).
 
+mod awaiting;
 mod bad_answer;
 mod begin;
 mod by_kind;
@@ -36,6 +37,7 @@ mod rebuild;
 mod retry;
 mod send;
 mod shown;
+mod slave_wait;
 mod stream;
 mod unnamed;
 mod wait;

@@ -7,6 +7,7 @@ mod admission;
 mod announce;
 mod audit;
 mod auth;
+mod awaited;
 mod bad_answers;
 mod batch;
 mod bounds;

@@ -175,6 +175,11 @@ impl Executor {
         self.runner.registry.end_session(session);
     }
 
+    /// Passes a notification of a session's client to backends that run for this session alone.
+    pub(crate) fn notify(&self, session: &str, message: &Bytes) {
+        self.runner.registry.notify(session, message);
+    }
+
     /// Ends all calls that listen, now and later: the slave goes down.
     pub(crate) fn end_listening(&self) {
         self.runner.listeners.close();
@@ -234,6 +239,10 @@ impl Execute for Executor {
 
     fn set_log_level(&self, session: &str, level: LogLevel) {
         Self::set_log_level(self, session, level);
+    }
+
+    fn notify(&self, session: &str, message: Bytes) {
+        Self::notify(self, session, &message);
     }
 
     fn end_session(&self, session: &str) {

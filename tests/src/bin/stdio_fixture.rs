@@ -56,6 +56,9 @@ impl Server {
             return self.cancel(&message["params"]["requestId"]);
         }
         if message.get("id").is_none() {
+            if method != "notifications/initialized" {
+                introduced::note_notification(&message);
+            }
             return;
         }
         if let Ok(list) = std::env::var("FIXTURE_LIST")

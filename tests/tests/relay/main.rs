@@ -5,7 +5,9 @@
 
 mod access;
 mod audit;
+
 mod audit_identity;
+mod awaited_slaves;
 mod backends;
 mod bad_answers;
 mod bad_peers;

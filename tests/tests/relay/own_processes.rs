@@ -162,7 +162,7 @@ async fn each_session_has_one_process_with_the_capabilities_of_its_client() {
         if era == "legacy" {
             let known: Vec<&Value> = found.iter().map(|one| &one["capabilities"]).collect();
             let expected = [
-                json!({ "elicitation": { "form": {} }, "roots": {} }),
+                json!({ "elicitation": { "form": {} }, "roots": { "listChanged": true } }),
                 json!({}),
                 json!({}),
                 json!({ "sampling": {} }),
@@ -175,6 +175,35 @@ async fn each_session_has_one_process_with_the_capabilities_of_its_client() {
         }
         assert_eq!(scene.fixture.pids().len(), 5, "{era}");
     }
+}
+
+#[tokio::test]
+async fn notifications_reach_the_process_of_their_session_alone() {
+    let scene = scene(&[], json!({ "sessions": "per-session" })).await.ready().await;
+    let roots = json!({ "roots": { "listChanged": true } });
+    let clients = [
+        Client::legacy_able(scene.proxy.http, roots.clone()).await,
+        Client::legacy_able(scene.proxy.http, roots.clone()).await,
+    ];
+    for client in &clients {
+        let told = introduced(client).await;
+        assert_eq!((&told["capabilities"], &told["notifications"]), (&roots, &json!([])));
+    }
+    let sent = [
+        json!({ "jsonrpc": "2.0", "method": "notifications/roots/list_changed" }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progressToken": 7, "progress": 1e2 } }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/of/tomorrow", "params": { "a": "b" } }),
+    ];
+    let too_long =
+        json!({ "jsonrpc": "2.0", "method": "notifications/long", "params": { "a": "b".repeat(16_384) } });
+    for message in [&too_long, &sent[0], &sent[1], &sent[2]] {
+        assert_eq!(clients[0].post(format!("{message:#}").as_bytes()).await.status, 202);
+    }
+    wait::until("the notifications to be there", async || {
+        (introduced(&clients[0]).await["notifications"] == json!(sent)).then_some(())
+    })
+    .await;
+    assert_eq!(introduced(&clients[1]).await["notifications"], json!([]));
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ async fn dropped_packets_are_noticed_on_both_sides_with_the_default_settings() {
         wait::until(&what, async || (get(address, "/readyz").await.0 == 503).then_some(())).await;
     };
     tokio::join!(unready(proxy.http, "proxy"), unready(slave.http, "slave"));
-    assert!(is_forgotten(proxy.http, "one").await, "no call waits for it");
+    wait::until("no call to wait for it", async || is_forgotten(proxy.http, "one").await.then_some(())).await;
     assert_eq!(Client::modern(proxy.http).call("echo", json!({ "text": "x" })).await.kind(), "no_slave");
     let (_, why) = get(slave.http, "/readyz").await;
     assert!(why.contains("not linked to a proxy"), "{why}");

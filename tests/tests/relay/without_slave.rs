@@ -93,51 +93,56 @@ enum OfferEnd {
     Closes,
 }
 
+/// Holds for a slave that is awaited as well, once its time is over.
 #[tokio::test]
 async fn a_tool_whose_slaves_leave_is_never_unknown() {
-    for (leaving, with_another, kind) in [
+    let scenes = [
         (OfferEnd::Drains, false, "draining"),
         (OfferEnd::Lost, false, "no_slave"),
         (OfferEnd::Closes, false, "no_slave"),
         (OfferEnd::Drains, true, "no_slave_for_tool"),
         (OfferEnd::Lost, true, "no_slave_for_tool"),
         (OfferEnd::Closes, true, "no_slave_for_tool"),
-    ] {
-        let proxy = Setup::proxy().env("LINK_GRACE", "600").start_proxy().await;
-        let _other = if with_another {
-            let other = RawSlave::link(proxy.link, CODE, "other", &["other_tool"]).await;
-            proxy.offers("other_tool").await;
-            Some(other)
-        } else {
-            None
-        };
-        let (mut native, mut plain) = (None, None);
-        if let OfferEnd::Closes = leaving {
-            let link = node_slave(proxy.link, CODE).await.expect("accepted");
-            plain = Some(tokio::spawn(serve_like_node(link, "raw_tool")));
-        } else {
-            native = Some(RawSlave::link(proxy.link, CODE, "leaving", &["raw_tool"]).await);
-        }
-        proxy.offers("raw_tool").await;
-        match (leaving, &mut native) {
-            (OfferEnd::Drains, Some(slave)) => {
-                slave.send(Frame::bare(FrameKind::Drain, CallId::LINK, 0)).await;
-            }
-            (_, slave) => {
-                plain.iter().for_each(tokio::task::JoinHandle::abort);
-                drop(slave.take());
-            }
-        }
-        proxy.withdraws("raw_tool").await;
-        let (legacy, modern) = (Client::legacy(proxy.http).await, Client::modern(proxy.http));
-        for client in [&legacy, &modern] {
-            let answer = client.call("raw_tool", json!({})).await;
-            let what = format!("{leaving:?}, another: {with_another}");
-            assert_eq!(answer.kind(), kind, "{what}");
-            assert!(answer.error()["data"]["retryAfter"].as_u64() > Some(0), "{what}: {}", answer.error());
-        }
-        let unknown = modern.call("never_there", json!({})).await;
-        assert_eq!(unknown.kind() == "unknown_tool", with_another);
-        drop(native);
+    ];
+    let scenes = scenes.map(|(leaving, with_another, kind)| is_told_why(leaving, with_another, kind));
+    futures_util::future::join_all(scenes).await;
+}
+
+async fn is_told_why(leaving: OfferEnd, with_another: bool, kind: &'static str) {
+    let proxy = Setup::proxy().env("LINK_GRACE", "600").start_proxy().await;
+    let _other = if with_another {
+        let other = RawSlave::link(proxy.link, CODE, "other", &["other_tool"]).await;
+        proxy.offers("other_tool").await;
+        Some(other)
+    } else {
+        None
+    };
+    let (mut native, mut plain) = (None, None);
+    if let OfferEnd::Closes = leaving {
+        let link = node_slave(proxy.link, CODE).await.expect("accepted");
+        plain = Some(tokio::spawn(serve_like_node(link, "raw_tool")));
+    } else {
+        native = Some(RawSlave::link(proxy.link, CODE, "leaving", &["raw_tool"]).await);
     }
+    proxy.offers("raw_tool").await;
+    match (leaving, &mut native) {
+        (OfferEnd::Drains, Some(slave)) => {
+            slave.send(Frame::bare(FrameKind::Drain, CallId::LINK, 0)).await;
+        }
+        (_, slave) => {
+            plain.iter().for_each(tokio::task::JoinHandle::abort);
+            drop(slave.take());
+        }
+    }
+    proxy.withdraws("raw_tool").await;
+    let (legacy, modern) = (Client::legacy(proxy.http).await, Client::modern(proxy.http));
+    for client in [&legacy, &modern] {
+        let answer = client.call("raw_tool", json!({})).await;
+        let what = format!("{leaving:?}, another: {with_another}");
+        assert_eq!(answer.kind(), kind, "{what}");
+        assert!(answer.error()["data"]["retryAfter"].as_u64() > Some(0), "{what}: {}", answer.error());
+    }
+    let unknown = modern.call("never_there", json!({})).await;
+    assert_eq!(unknown.kind() == "unknown_tool", with_another);
+    drop(native);
 }

@@ -76,7 +76,7 @@ fn entry<C: Calls>(
         Ok(Message::Notification { method, params }) => {
             let mut span = RequestSpan::start("http");
             span.set_caller(caller);
-            context.edge.on_notification(method.as_str(), &params, caller.session.as_deref());
+            context.edge.on_notification(method.as_str(), &params, caller.session.as_deref(), message);
             span.finish(method.as_str(), None, params.meta.as_ref(), context.call_context(), None);
             None
         }

@@ -56,7 +56,7 @@ pub(crate) async fn handle<C: Calls>(
         }
         Ok(Message::Notification { method, params }) => {
             let method = method.as_str();
-            Handled::by_edge(method_label(method), on_notification(context, method, &params))
+            Handled::by_edge(method_label(method), on_notification(context, method, &params, message))
         }
         Ok(Message::Response { id }) => Handled::by_edge("response", on_response(context, id, message).await),
         Err(EnvelopeError::NotJsonRpc(_)) if batch::is_batch(message) => Handled::by_edge(
@@ -240,13 +240,14 @@ fn on_notification<C: Calls>(
     context: &RequestContext<'_, C>,
     method: &str,
     params: &Params<'_>,
+    message: &Bytes,
 ) -> HandlerResult<C::Stream> {
     let mut span = RequestSpan::start("http");
     let era = era::era_of(context.headers, method, params);
     let sender = era::notification_sender(context, era);
     if let Ok(Some(caller)) = &sender {
         span.set_caller(caller);
-        context.edge.on_notification(method, params, caller.session.as_deref());
+        context.edge.on_notification(method, params, caller.session.as_deref(), message);
     }
     let failure = sender.as_ref().err();
     span.finish(method, None, params.meta.as_ref(), context.call_context(), failure);

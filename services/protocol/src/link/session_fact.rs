@@ -29,6 +29,13 @@ pub enum SessionFact {
         /// URI of the resource.
         uri: String,
     },
+    /// The client of a session sent a notification, for processes that run for this session alone.
+    Notified {
+        /// Key of the session, as in [`CallHeader::session`](crate::link::header::CallHeader::session).
+        session: String,
+        /// The client's message.
+        message: String,
+    },
     /// The client ended its session.
     Ended(SessionEnd),
 }
@@ -69,6 +76,8 @@ struct Wire {
     log_level: Option<LogLevel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unsubscribed: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notified: Option<String>,
 }
 
 impl SessionFact {
@@ -81,6 +90,9 @@ impl SessionFact {
             }
             Self::Unsubscribed { session, uri } => {
                 Wire { session: Some(session.clone()), unsubscribed: Some(uri.clone()), ..Wire::default() }
+            }
+            Self::Notified { session, message } => {
+                Wire { session: Some(session.clone()), notified: Some(message.clone()), ..Wire::default() }
             }
             Self::Ended(end) => Wire {
                 session: Some(end.session.clone()),
@@ -106,6 +118,9 @@ impl SessionFact {
             Wire { ended: false, session: Some(session), unsubscribed: Some(uri), .. } => {
                 Some(Self::Unsubscribed { session, uri })
             }
+            Wire { ended: false, session: Some(session), notified: Some(message), .. } => {
+                Some(Self::Notified { session, message })
+            }
             Wire { ended: false, mut cancel, .. } if !cancel.is_empty() => {
                 cancel.truncate(MAX_FLEET_KEYS);
                 Some(Self::Cancelled(cancel))
@@ -129,7 +144,9 @@ mod tests {
         assert_eq!(level.encode(), r#"{"session":"s","logLevel":"warning"}"#);
         let unsubscribed = SessionFact::Unsubscribed { session: "s".into(), uri: "a:1".into() };
         assert_eq!(unsubscribed.encode(), r#"{"session":"s","unsubscribed":"a:1"}"#);
-        for fact in [cancelled, ended, level, unsubscribed] {
+        let notified = SessionFact::Notified { session: "s".into(), message: "{}".into() };
+        assert_eq!(notified.encode(), r#"{"session":"s","notified":"{}"}"#);
+        for fact in [cancelled, ended, level, unsubscribed, notified] {
             assert_eq!(SessionFact::decode(&fact.encode()), Some(fact));
         }
         for bad in [
@@ -141,6 +158,7 @@ mod tests {
             r#"{"session":"s","logLevel":"loud"}"#,
             r#"{"logLevel":"info"}"#,
             r#"{"unsubscribed":"a:1"}"#,
+            r#"{"notified":"{}"}"#,
             r#"{"session":"s","ended":true,"at":5,"tag":"x"}"#,
         ] {
             assert_eq!(SessionFact::decode(bad.as_bytes()), None, "{bad}");

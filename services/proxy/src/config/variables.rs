@@ -22,7 +22,7 @@ runtime::variables! {
     tool_conflict = Value("namespace"), "Different tools under one name: namespace shows the owner's under that name and each other one as provider__tool; refuse lists none of them, except the owner's of an exclusive name. Always reported in the log: see OPERATIONS.";
     routes = Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see OPERATIONS.";
     policy = Says("every client may use everything"), "Path of a YAML file that says which client may use which tool, prompt and resource, and which operator may read what. Read again when it changes and at SIGHUP; while it is gone, nothing is allowed: see ACCESS.";
-    link_grace = Value("12"), "Seconds that running calls wait for their slave after its link broke; then they fail with an unknown outcome. Slaves are told the value and keep results as long.";
+    link_grace = Value("12"), "Seconds that running calls wait for their slave after its link broke; then they fail with an unknown outcome. Slaves are told the value and keep results as long. New calls that only this slave can take wait as well, for at most 6 s.";
     ready_min_slaves = Value("0"), "Slaves that must be able to take calls (linked, offering tools, not draining) for /readyz to say ready.";
     start_window = Value("15"), "Seconds after the start in which slaves find this proxy: without a slave it is not ready until they are over, and calls that no slave can take yet wait. 0: none. No window where no code exists.";
     link_late_ms = Value("1000"), "Round trip time of a link in milliseconds above which its slave is degraded: chosen only where no other slave can take a call.";

@@ -19,13 +19,14 @@ use runtime::call_lines;
 use super::call_state::CallMachine;
 use super::denial;
 use super::exchange;
-use super::forwarder::{Forwarder, may_still_come};
+use super::forwarder::Forwarder;
 use super::ongoing::{OngoingCall, dispatch};
 use super::open_call::OpenCall;
 use super::permission;
 use super::policies::CallTimes;
 use super::pool::Pool;
 use super::send::{Origin, Target};
+use super::slave_wait::SlaveWait;
 use crate::fleet::Fleet;
 use crate::limits::table::{RateLimits, admit_to_tool};
 use crate::links::{ResponseRx, Slave};
@@ -139,10 +140,12 @@ pub(super) fn begin(
     };
     let grace = forwarder.grace().min(call.silence);
     let (retries, last) = (pool.max_retries, call.last);
-    let machine = match dispatch(forwarder, &target, at) {
-        Ok(start) => CallMachine::new(start, retries, last, grace),
-        Err(failure) => match forwarder.start.end(at).filter(|_| may_still_come(&failure)) {
-            Some(end) => CallMachine::searching(retries, last, grace, at, end.min(at + call.silence)),
+    let (machine, awaiting) = match dispatch(forwarder, &target, at) {
+        Ok(start) => (CallMachine::new(start, retries, last, grace), None),
+        Err(failure) => match forwarder.wait_for_slave(&failure, &tool, pool, &route, at) {
+            Some(SlaveWait { until, place }) => {
+                (CallMachine::searching(retries, last, grace, at, until.min(at + call.silence)), place)
+            }
             None => return Err(failure),
         },
     };
@@ -160,6 +163,7 @@ pub(super) fn begin(
         began: at,
         timer: None,
         guard: CallGuard::default(),
+        awaiting,
     }))
 }
 

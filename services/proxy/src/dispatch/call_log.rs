@@ -37,6 +37,8 @@ impl EndedCall<'_> {
         let Self { lines, id, tool, slave, outcome, elapsed } = *self;
         lines.record_end(outcome);
         match last {
+            // It waited for a slave that did not come.
+            Some(ResponseEvent::Failed(failure @ Failure::NoSlave)) => log_refusal(failure, tool),
             Some(last) if is_fault(outcome) => self.log_failure(last),
             Some(ResponseEvent::End { .. }) => {
                 let seconds = elapsed.as_secs_f64();

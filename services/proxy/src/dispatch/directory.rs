@@ -156,7 +156,7 @@ impl Directory {
         settings: &PoolSettings<'_>,
         before: &Self,
     ) -> (Self, Listing) {
-        let ready = ready::ready(slaves);
+        let ready = ready::ready(slaves, Instant::now());
         let offers = ready::offers(&ready, settings.precedence, &before.schemas);
         let owned = ownership::assign(&offers.list, settings.precedence, settings.policies.conflict);
         let mut directory = Self {

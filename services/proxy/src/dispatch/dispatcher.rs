@@ -238,6 +238,12 @@ impl Calls for Dispatcher {
         self.broadcast(&SessionFact::LogLevel { session: session.to_owned(), level });
     }
 
+    fn notify(&self, session: &str, message: &Bytes) {
+        let Ok(message) = str::from_utf8(message) else { return };
+        let (session, message) = (session.to_owned(), message.to_owned());
+        self.broadcast(&SessionFact::Notified { session, message });
+    }
+
     fn end_session(&self, session: &str) {
         self.broadcast(&SessionFact::Ended(self.0.forwarder.registry.fleet().session_end(session)));
     }

@@ -5,6 +5,7 @@
 //! stateless servers allow. A client that changes the label reaches no slave that its call could not have reached anyway.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use protocol::mcp::failure::Failure;
 use protocol::mcp::request_state::{LABEL_LENGTH, RequestState, StateLabel};
@@ -25,17 +26,24 @@ pub(super) fn narrow(
     match state {
         RequestState::Absent => Ok(route),
         // Only slaves of the plain dialect give states out as they are.
-        RequestState::Bare => keep(route, state, |slave| slave.state_process().is_none()).map_err(|_| {
-            Failure::InvalidParams("params.requestState is not one that this server gave out".into())
-        }),
+        RequestState::Bare => {
+            keep(route, state, |slave| slave.accepts_calls() && slave.state_process().is_none()).map_err(
+                |_| Failure::InvalidParams("params.requestState is not one that this server gave out".into()),
+            )
+        }
         RequestState::Labelled(label) => {
             let is_process = |slave: &Slave| slave.state_process() == Some(label.process);
             let is_identity = |slave: &Slave| fleet.is_of_identity(label, &slave.state_identity());
             // An instance proves nothing: two processes may name the same one.
-            let process = keep(route, state, |slave| is_process(slave) && is_identity(slave));
-            let identity = process.or_else(|route| keep(route, state, is_identity));
+            // It is waited for where it is awaited.
+            let now = Instant::now();
+            let is_there = |slave: &Slave| slave.accepts_calls() || slave.awaited_until(now).is_some();
+            let is_giver = |slave: &Slave| is_there(slave) && is_process(slave);
+            let process = keep(route, state, |slave| is_giver(slave) && is_identity(slave));
+            let identity = process
+                .or_else(|route| keep(route, state, |slave| slave.accepts_calls() && is_identity(slave)));
             // After a change of session keys an identity may not be recognized any more.
-            identity.or_else(|route| keep(route, state, is_process)).map_err(|_| Failure::StateLost)
+            identity.or_else(|route| keep(route, state, is_giver)).map_err(|_| Failure::StateLost)
         }
     }
 }
@@ -48,14 +56,14 @@ pub(super) fn label_length(state: RequestState) -> usize {
     }
 }
 
-/// Keeps the slaves that take calls and pass; returns the route as it was if there are none.
+/// Keeps the slaves that pass; returns the route as it was if there are none.
 fn keep(
     route: Route<Slave>,
     state: RequestState,
     passes: impl Fn(&Slave) -> bool,
 ) -> Result<Route<Slave>, Route<Slave>> {
     let kept = |slaves: &Arc<[Arc<Slave>]>| -> Arc<[Arc<Slave>]> {
-        slaves.iter().filter(|slave| slave.accepts_calls() && passes(slave)).cloned().collect()
+        slaves.iter().filter(|slave| passes(slave)).cloned().collect()
     };
     let priorities: Priorities<Slave> =
         route.priorities.iter().map(kept).filter(|slaves| !slaves.is_empty()).collect();

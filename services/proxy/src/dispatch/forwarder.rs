@@ -14,6 +14,7 @@ use protocol::mcp::kind::Kind;
 use protocol::mcp::request_state::RequestState;
 use tokio::sync::watch;
 
+use super::awaiting::AwaitingCalls;
 use super::candidates::PoolCandidates;
 use super::denial;
 use super::directory::Directory;
@@ -39,6 +40,7 @@ pub(crate) struct Forwarder {
     pub(super) registry: Arc<Registry>,
     pub(super) directory: ArcSwap<Directory>,
     pub(super) queue: Arc<WaitQueue<PoolCandidates>>,
+    pub(super) awaiting: AwaitingCalls,
     /// Time in which slaves that a call needs may still come.
     pub(super) start: StartWindow,
     instance: InstanceId,
@@ -53,6 +55,7 @@ impl Forwarder {
             registry,
             directory: ArcSwap::default(),
             queue: WaitQueue::new(),
+            awaiting: AwaitingCalls::default(),
             start,
             instance,
             last_call: AtomicU64::new(1),

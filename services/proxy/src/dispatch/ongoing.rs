@@ -18,6 +18,7 @@ use runtime::activity::CallGuard;
 use runtime::call_line;
 use tokio::time::{Sleep, sleep_until};
 
+use super::awaiting::AwaitingPlace;
 use super::call_log::EndedCall;
 use super::call_state::{CallMachine, CallState, Dispatched, WaitOutcome};
 use super::denial;
@@ -53,6 +54,8 @@ pub(super) struct OngoingCall {
     /// Made when the call first waits for an attempt to find a slave.
     pub(super) timer: Option<Pin<Box<Sleep>>>,
     pub(super) guard: CallGuard,
+    /// Held while the call waits for an awaited slave that it needs.
+    pub(super) awaiting: Option<AwaitingPlace>,
 }
 
 /// Sends a call, or puts it into the wait queue if all slaves are busy.
@@ -180,6 +183,9 @@ impl OngoingCall {
         {
             self.cancel_dispatched(dispatched);
             return Some(ResponseEvent::Failed(Failure::Cancelled));
+        }
+        if result.is_ok() {
+            self.awaiting = None;
         }
         self.machine.on_attempt(result, Instant::now())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use protocol::mcp::canonical::{self, DefinitionDigest};
 use protocol::mcp::catalog::{Catalog, CatalogEntry, CatalogServer, ListHints, ListKind};
@@ -20,7 +21,7 @@ const ARGUMENTS: &str = "arguments";
 /// Input schemas by the digests of their definitions, so that each definition is hashed once.
 pub(super) type Schemas = HashMap<DefinitionDigest, Schema>;
 
-/// A slave that takes calls.
+/// A slave that takes calls, or is awaited to take them again.
 pub(super) struct Ready {
     slave: Arc<Slave>,
     grant: Arc<Grant>,
@@ -57,9 +58,9 @@ pub(super) struct Offers<'a> {
     pub(super) schemas: Schemas,
 }
 
-/// Returns the slaves that take calls.
-pub(super) fn ready(slaves: &[Arc<Slave>]) -> Vec<Ready> {
-    let ready = slaves.iter().filter(|slave| slave.accepts_calls());
+/// Returns the slaves that take calls, and those that are awaited, so that a link that breaks and comes back changes nothing for clients.
+pub(super) fn ready(slaves: &[Arc<Slave>], now: Instant) -> Vec<Ready> {
+    let ready = slaves.iter().filter(|slave| slave.accepts_calls() || slave.awaited_until(now).is_some());
     ready
         .map(|slave| Ready { slave: Arc::clone(slave), grant: slave.grant(), catalog: slave.catalog() })
         .collect()

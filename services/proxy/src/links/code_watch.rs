@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runtime::document::SecretFileError;
 use runtime::follow::{ReloadSignal, WatchedFile};
@@ -43,13 +43,15 @@ pub(super) fn review(store: &CodeStore, slave: &Slave) -> bool {
     };
     let identity = grant.identity();
     tracing::warn!(slave = slave.name, %identity, "Slave's link is closed: {reason}");
+    slave.awaited.end();
     slave.close(reason);
     true
 }
 
 fn review_all(store: &CodeStore, registry: &Registry) {
+    let now = Instant::now();
     for slave in registry.all() {
-        if slave.is_linked() && review(store, &slave) {
+        if (slave.is_linked() || slave.awaited_until(now).is_some()) && review(store, &slave) {
             registry.publish_change(&slave);
         }
     }

@@ -41,6 +41,16 @@ impl DisconnectReason {
         }
     }
 
+    /// Whether the slave left, or was sent away: it is not awaited, though it may dial again.
+    pub(super) fn is_leaving(&self) -> bool {
+        match self {
+            Self::Closed | Self::Drained | Self::Replaced | Self::ClosedByProxy(_) | Self::Protocol(_) => {
+                true
+            }
+            Self::Silent | Self::Lost(_) => false,
+        }
+    }
+
     /// Returns the code of the close frame; `None`: the connection is dropped without one.
     pub(super) fn close_code(&self) -> Option<u16> {
         match self {

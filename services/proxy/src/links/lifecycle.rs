@@ -4,9 +4,10 @@
 //! Links of a slave are numbered (generations). The task of an older link finds another number and ends by itself.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::close_reason::CloseReason;
+use super::disconnect::DisconnectReason;
 use super::slave::{LinkState, Slave};
 use crate::metrics;
 
@@ -37,6 +38,7 @@ impl Slave {
         self.close_request.store(0, Ordering::Release);
         self.bad_answers.forget();
         self.dead.store(false, Ordering::Release);
+        self.awaited.end();
         self.health.link_up();
         drop(link);
         self.waker.wake();
@@ -62,6 +64,20 @@ impl Slave {
         true
     }
 
+    /// Awaits the slave whose link ends for this reason, unless the slave leaves. To be called before the link is down.
+    pub(super) fn await_return(&self, reason: &DisconnectReason, grace: Duration, now: Instant) {
+        if reason.is_leaving() || self.is_draining() || self.dead.load(Ordering::Acquire) {
+            self.awaited.end();
+        } else {
+            self.awaited.begin(grace, now);
+        }
+    }
+
+    /// Returns until when the slave is awaited; `None`: it is linked, or not expected back.
+    pub(crate) fn awaited_until(&self, now: Instant) -> Option<Instant> {
+        if self.is_linked() { None } else { self.awaited.until(now) }
+    }
+
     /// Records that the slave was silent before its link was given up: it is probably dead, not only without a link.
     pub(super) fn presume_dead(&self, now: Instant) {
         if let LinkState::Native(end) = &mut *self.link() {
@@ -79,6 +95,7 @@ impl Slave {
     pub(super) fn mark_dead(&self, now: Instant) -> bool {
         let mut link = self.link();
         self.dead.store(true, Ordering::Release);
+        self.awaited.end();
         if self.is_linked() {
             return false;
         }
@@ -108,22 +125,55 @@ impl Slave {
     }
 
     /// Times out the calls of a slave without a link: those that took too long, and all of them when the grace is over. A slave
-    /// for which nothing waits can be forgotten at once, unless it is ejected: reconnecting must not readmit it.
+    /// for which nothing waits can be forgotten at once, unless it is awaited, or ejected: reconnecting must not readmit it.
     pub(super) fn poll_timers(&self, now: Instant) -> Timers {
+        let awaited = self.awaited_until(now);
         match &mut *self.link() {
             LinkState::Native(end) => {
                 let timed_out = end.time_out(now);
                 end.report_loss(now);
-                let is_over =
-                    end.expire(now) || (!self.is_linked() && end.is_idle() && !self.health.is_ejected());
-                let next = if is_over { None } else { end.poll_timeout() };
+                let is_wanted = self.is_linked() || awaited.is_some() || self.health.is_ejected();
+                let is_over = end.expire(now) || (end.is_idle() && !is_wanted);
+                let next = if is_over { None } else { end.poll_timeout().into_iter().chain(awaited).min() };
                 Timers { timed_out, next }
             }
             LinkState::Plain(end) => {
                 let timed_out = end.time_out(now);
                 end.expire(now);
-                Timers { timed_out, next: end.poll_lost(now) }
+                Timers { timed_out, next: end.poll_lost(now).into_iter().chain(awaited).min() }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use link::ConnectionError;
+
+    use super::*;
+
+    #[test]
+    fn a_slave_that_leaves_is_not_awaited_and_another_is() {
+        use DisconnectReason::{Closed, ClosedByProxy, Drained, Lost, Protocol, Silent};
+        let (now, grace) = (Instant::now(), Duration::from_secs(2));
+        let awaited = |reason: &DisconnectReason, drains: bool| {
+            let slave = Slave::plain(1, "s".into(), 0, grace);
+            slave.link_up(0, now);
+            if drains {
+                slave.set_draining();
+            }
+            slave.await_return(reason, grace, now);
+            assert!(slave.awaited_until(now).is_none(), "its link is still up");
+            slave.health.link_down();
+            slave.awaited_until(now)
+        };
+        for reason in [Silent, Lost(ConnectionError::UnexpectedEof)] {
+            assert_eq!(awaited(&reason, false), Some(now + grace), "{reason:?}");
+            assert_eq!(awaited(&reason, true), None, "{reason:?} while it drains");
+        }
+        let protocol = Protocol("p".into());
+        for reason in [Closed, Drained, protocol, ClosedByProxy(CloseReason::CodeRemoved)] {
+            assert_eq!(awaited(&reason, false), None, "{reason:?}");
         }
     }
 }

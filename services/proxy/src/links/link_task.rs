@@ -87,6 +87,9 @@ fn on_disconnect(
     if matches!(reason, DisconnectReason::Drained) && slave.is_current(generation) {
         slave.mark_dead(now);
     }
+    if slave.is_current(generation) {
+        slave.await_return(reason, registry.limits().grace, now);
+    }
     let current = slave.link_down(generation, now);
     if current {
         if matches!(reason, DisconnectReason::Silent) {
@@ -101,8 +104,14 @@ fn on_disconnect(
 
 /// Waits until the slave has reconnected or no client waits for its calls any more.
 async fn await_reconnect(slave: &Slave, generation: u64, registry: &Registry) {
+    let mut was_awaited = false;
     while slave.is_current(generation) {
         let now = Instant::now();
+        let is_awaited = slave.awaited_until(now).is_some();
+        if was_awaited && !is_awaited {
+            registry.changed.notify_one();
+        }
+        was_awaited = is_awaited;
         if registry.is_back_on_another_link(slave) {
             slave.extend_plain_grace(now);
         }

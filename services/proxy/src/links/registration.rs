@@ -67,6 +67,8 @@ impl Registry {
         let (slave, resumed) = self.find_or_insert(hello, &grant)?;
         if resumed {
             report_reconnect(&slave);
+        } else {
+            self.bound_awaited(grant.identity(), self.catalogs().max_links(&grant), now);
         }
         slave.set_grant(grant);
         let generation = slave.link_up(hello.map_or(0, |hello| hello.window), now);
@@ -164,6 +166,21 @@ impl Registry {
                 tracing::info!(slave = slave.name, "Replaced by a new slave (SLAVE_MODE=single)");
                 slave.close(CloseReason::Replaced);
             }
+        }
+    }
+
+    /// Forgets the idle slaves of a code that are awaited, if the code has as many slaves as it may have: so a code cannot fill the memory by
+    /// links that come and go.
+    fn bound_awaited(&self, identity: &Identity, most: usize, now: Instant) {
+        let of_code = self.all().into_iter().filter(|slave| slave.grant().identity() == identity);
+        let is_awaited = |slave: &Arc<Slave>| slave.awaited_until(now).is_some();
+        let of_code: Vec<_> = of_code.filter(|slave| slave.is_linked() || is_awaited(slave)).collect();
+        if of_code.len() < most {
+            return;
+        }
+        for slave in of_code.iter().filter(|slave| is_awaited(slave) && slave.calls() == 0) {
+            slave.awaited.end();
+            self.forget(slave);
         }
     }
 

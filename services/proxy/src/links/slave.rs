@@ -13,6 +13,7 @@ use protocol::link::limits::LinkLimits;
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::mcp::catalog::Catalog;
 
+use super::awaited::Awaited;
 use super::bad_answers::BadAnswers;
 use super::bounds::BoundsReport;
 use super::catalog::AnnouncedCatalog;
@@ -87,6 +88,7 @@ pub(crate) struct Slave {
     /// The `CloseReason` with which the current link is to be closed; 0: none.
     pub(super) close_request: AtomicU8,
     pub(super) bad_answers: BadAnswers,
+    pub(super) awaited: Awaited,
 }
 
 impl Slave {
@@ -163,6 +165,7 @@ impl Slave {
             since: Instant::now(),
             close_request: AtomicU8::new(0),
             bad_answers: BadAnswers::default(),
+            awaited: Awaited::default(),
         }
     }
 

@@ -61,6 +61,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// Takes a notification of a session's client, where it has a process for this session alone.
+    fn notify(&self, _session: &str, _message: &Bytes) {}
+
     /// Learns that a client ended its session: what the backend keeps for it may go.
     fn end_session(&self, _session: &str) {}
 

@@ -20,6 +20,9 @@ pub(crate) trait Execute: Send + Sync + 'static {
     /// Learns that a client's session does not want updates of a resource any more.
     fn unsubscribe(&self, _session: &str, _uri: &str) {}
 
+    /// Passes a notification of a session's client to backends that run for this session alone.
+    fn notify(&self, _session: &str, _message: Bytes) {}
+
     /// Learns that a client ended its session.
     fn end_session(&self, _session: &str) {}
 }

@@ -38,7 +38,7 @@ runtime::variables! {
     reconnect_max = Value("5"), "Longest time in seconds between two attempts to connect (full-jitter backoff).";
     slave_journal_bytes = Value("268435456"), "Largest size in bytes, over all calls, of the events that the proxy has not acknowledged; they are kept to be sent again after a broken link.";
     retention_secs = Value("300"), "Seconds for which events and result of a call are kept after its end, for a client of 2025-11-25 whose stream broke and that comes back with Last-Event-ID. 0: nothing is kept.";
-    retention_bytes = Value("67108864"), "Most bytes that are kept so, over all calls. What ended first gives way, then the oldest events of calls that run.";
+    retention_bytes = Value("67108864"), "Most bytes that are kept so, over all calls; the calls of one client keep at most half of it. What ended first gives way, then the oldest events of calls that run.";
     max_output_bytes = Value("67108864"), "Largest single message (result or event) that a backend may produce, in bytes.";
 }
 

@@ -92,6 +92,9 @@ impl Endpoint {
             Some(SessionFact::Cancelled(digests)) => self.calls.lock().cancel_request(&digests),
             Some(SessionFact::LogLevel { session, level }) => self.executor.set_log_level(&session, level),
             Some(SessionFact::Unsubscribed { session, uri }) => self.executor.unsubscribe(&session, &uri),
+            Some(SessionFact::Notified { session, message }) => {
+                self.executor.notify(&session, message.into());
+            }
             Some(SessionFact::Ended(end)) => {
                 tracing::debug!("A client ended its session");
                 self.executor.end_session(&end.session);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::mcp::catalog::{Catalog, ListKind, SlaveState};
 use protocol::mcp::failure::Failure;
@@ -21,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::offer::{Offer, same_entries};
 use crate::backends::history::{HistorySnapshot, ProcessHistory};
 use crate::backends::{BackendReport, BackendState, Registration};
-use crate::call::Request;
+use crate::call::{Backend, Request};
 use crate::metrics::{self, ToolMeter};
 pub(super) use list::{BackendId, NewBackend};
 use list::{BackendList, RegisteredBackend};
@@ -154,10 +155,20 @@ impl BackendRegistry {
 
     /// Tells all backends that a client ended its session.
     pub(super) fn end_session(&self, session: &str) {
-        let backends: Vec<_> = self.list.lock().backends.iter().map(|one| Arc::clone(&one.backend)).collect();
-        for backend in backends {
+        for backend in self.backends() {
             backend.end_session(session);
         }
+    }
+
+    /// Passes a notification of a session's client to all backends.
+    pub(super) fn notify(&self, session: &str, message: &Bytes) {
+        for backend in self.backends() {
+            backend.notify(session, message);
+        }
+    }
+
+    fn backends(&self) -> Vec<Arc<dyn Backend>> {
+        self.list.lock().backends.iter().map(|one| Arc::clone(&one.backend)).collect()
     }
 
     /// Returns the metrics of a tool of the catalog.

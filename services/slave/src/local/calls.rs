@@ -125,6 +125,10 @@ impl Calls for LocalCalls {
         self.executor.set_log_level(session, level);
     }
 
+    fn notify(&self, session: &str, message: &Bytes) {
+        self.executor.notify(session, message);
+    }
+
     fn end_session(&self, session: &str) {
         self.executor.end_session(session);
         self.running.cancel(|key| key.session == session);

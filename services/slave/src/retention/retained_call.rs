@@ -1,7 +1,7 @@
 //! The events and the end of one call. Must not know other calls.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -9,7 +9,7 @@ use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use tokio::sync::watch;
 
-use super::totals::Totals;
+use super::totals::{ClientTotals, MakeRoom};
 use crate::call::CallEnd;
 
 /// Bytes that an event or an end takes besides its own.
@@ -25,6 +25,11 @@ pub(super) struct Owner {
 impl Owner {
     pub(super) fn of(header: &CallHeader) -> Self {
         Self { client: header.client.clone(), session: header.session.clone() }
+    }
+
+    /// Returns who shares a part of the size: the client, else the session.
+    pub(super) fn principal(&self) -> &str {
+        self.client.as_deref().or(self.session.as_deref()).unwrap_or_default()
     }
 
     /// Whether the session began the call.
@@ -79,14 +84,20 @@ pub(crate) struct RetainedCall {
     pub(super) call: CallId,
     pub(super) owner: Owner,
     kept: Mutex<Kept>,
-    totals: Arc<Totals>,
+    pub(super) totals: Arc<ClientTotals>,
+    store: Weak<dyn MakeRoom>,
     changed: watch::Sender<()>,
 }
 
 impl RetainedCall {
-    pub(super) fn new(call: CallId, owner: Owner, totals: Arc<Totals>) -> Self {
+    pub(super) fn new(
+        call: CallId,
+        owner: Owner,
+        totals: Arc<ClientTotals>,
+        store: Weak<dyn MakeRoom>,
+    ) -> Self {
         let kept = Mutex::new(Kept { first: 1, ..Kept::default() });
-        Self { call, owner, kept, totals, changed: watch::Sender::default() }
+        Self { call, owner, kept, totals, store, changed: watch::Sender::default() }
     }
 
     /// Keeps a notification. Where there is no room, events of before give way, the oldest first.
@@ -100,27 +111,31 @@ impl RetainedCall {
     }
 
     fn push(&self, event: KeptEvent) {
-        let mut kept = self.kept.lock();
-        self.take(&mut kept, event.bytes());
-        kept.events.push_back(event);
-        while self.totals.is_over(kept.bytes) && kept.drop_oldest(&self.totals) {}
-        drop(kept);
-        self.changed.send_replace(());
+        let bytes = event.bytes();
+        self.keep(bytes, |kept| kept.events.push_back(event));
     }
 
     /// Keeps the end.
-    pub(crate) fn end(&self, end: &CallEnd) {
+    pub(super) fn end(&self, end: &CallEnd) {
+        self.keep(end.payload.len() + OVERHEAD, |kept| kept.end = Some(end.clone()));
+    }
+
+    /// Keeps something of this size. Calls that have ended give way to it, then the oldest events of this one.
+    fn keep(&self, bytes: usize, add: impl FnOnce(&mut Kept)) {
         let mut kept = self.kept.lock();
-        self.take(&mut kept, end.payload.len() + OVERHEAD);
-        kept.end = Some(end.clone());
+        kept.bytes += bytes;
+        self.totals.add(bytes);
+        add(&mut kept);
+        drop(kept);
+        if self.totals.is_over(0)
+            && let Some(store) = self.store.upgrade()
+        {
+            store.make_room(&self.totals);
+        }
+        let mut kept = self.kept.lock();
         while self.totals.is_over(kept.bytes) && kept.drop_oldest(&self.totals) {}
         drop(kept);
         self.changed.send_replace(());
-    }
-
-    fn take(&self, kept: &mut Kept, bytes: usize) {
-        kept.bytes += bytes;
-        self.totals.add(bytes);
     }
 
     /// Returns what comes behind event number `after`.
@@ -160,7 +175,7 @@ impl RetainedCall {
 
 impl Kept {
     /// Drops the oldest event; `false` where there is none.
-    fn drop_oldest(&mut self, totals: &Totals) -> bool {
+    fn drop_oldest(&mut self, totals: &ClientTotals) -> bool {
         let Some(event) = self.events.pop_front() else { return false };
         self.first += 1;
         self.bytes -= event.bytes();

@@ -1,7 +1,7 @@
 //! The calls that are kept, and the limits of time and size. Must not know what reads them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,7 +10,7 @@ use protocol::link::ids::CallId;
 use tokio::time::Instant;
 
 use super::retained_call::{Owner, RetainedCall};
-use super::totals::Totals;
+use super::totals::{ClientTotals, MakeRoom, Totals};
 use crate::call::CallEnd;
 use crate::metrics;
 
@@ -22,7 +22,7 @@ const SWEEPS: u32 = 8;
 pub struct RetentionLimits {
     /// Time after a call's end (`RETENTION_SECS`); zero keeps nothing.
     pub time: Duration,
-    /// Bytes of all calls (`RETENTION_BYTES`).
+    /// Bytes of all calls (`RETENTION_BYTES`): at most a half for those of one client.
     pub bytes: usize,
 }
 
@@ -37,6 +37,32 @@ struct Calls {
     by_id: HashMap<CallId, Arc<RetainedCall>>,
     /// Calls that ended, the oldest first, and when.
     ended: VecDeque<(Instant, CallId)>,
+    /// Clients with calls, by what stands for them.
+    clients: HashMap<String, Weak<ClientTotals>>,
+}
+
+impl Calls {
+    /// Returns the totals of a client.
+    fn client(&mut self, owner: &Owner, all: &Arc<Totals>) -> Arc<ClientTotals> {
+        let known = self.clients.get(owner.principal()).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            self.clients.retain(|_, totals| totals.strong_count() > 0);
+            let totals = Arc::new(ClientTotals::new(Arc::clone(all)));
+            self.clients.insert(owner.principal().to_owned(), Arc::downgrade(&totals));
+            totals
+        })
+    }
+
+    /// Forgets the call that ended first, of this client or of all; `false` where there is none.
+    fn forget_oldest(&mut self, of: Option<&Arc<ClientTotals>>) -> bool {
+        let of_client = |call: &Arc<RetainedCall>| of.is_none_or(|client| Arc::ptr_eq(client, &call.totals));
+        let found = self.ended.iter().position(|(_, call)| self.by_id.get(call).is_some_and(of_client));
+        let Some((_, oldest)) = found.and_then(|position| self.ended.remove(position)) else { return false };
+        if let Some(oldest) = self.by_id.remove(&oldest) {
+            oldest.forget();
+        }
+        true
+    }
 }
 
 /// The store of one slave.
@@ -44,13 +70,14 @@ pub(crate) struct Retention {
     calls: Mutex<Calls>,
     totals: Arc<Totals>,
     limits: RetentionLimits,
+    weak: Weak<Self>,
 }
 
 impl Retention {
     /// Creates an empty store.
     pub(crate) fn new(limits: RetentionLimits) -> Arc<Self> {
         let totals = Arc::new(Totals::new(limits.bytes));
-        Arc::new(Self { calls: Mutex::default(), totals, limits })
+        Arc::new_cyclic(|weak| Self { calls: Mutex::default(), totals, limits, weak: weak.clone() })
     }
 
     /// Forgets calls in time, also while nothing else happens. Ends with the store.
@@ -77,25 +104,19 @@ impl Retention {
         {
             return None;
         }
-        let retained = Arc::new(RetainedCall::new(call, owner, Arc::clone(&self.totals)));
         let mut calls = self.calls.lock();
         self.forget_old(&mut calls, Instant::now());
+        let client = calls.client(&owner, &self.totals);
+        let retained =
+            Arc::new(RetainedCall::new(call, owner, client, self.weak.clone() as Weak<dyn MakeRoom>));
         calls.by_id.insert(call, Arc::clone(&retained));
         Some(retained)
     }
 
-    /// Keeps the end of a call: its time begins. Calls that ended before give way to it, the oldest first.
+    /// Keeps the end of a call: its time begins.
     pub(crate) fn end(&self, retained: &RetainedCall, end: &CallEnd) {
-        let mut calls = self.calls.lock();
-        while self.totals.is_over(0) {
-            let Some((_, oldest)) = calls.ended.pop_front() else { break };
-            if let Some(oldest) = calls.by_id.remove(&oldest) {
-                oldest.forget();
-            }
-        }
-        calls.ended.push_back((Instant::now(), retained.call));
-        drop(calls);
         retained.end(end);
+        self.calls.lock().ended.push_back((Instant::now(), retained.call));
     }
 
     /// Returns the call if this session began it.
@@ -107,7 +128,7 @@ impl Retention {
     /// Forgets the calls of a session that ended.
     pub(crate) fn end_session(&self, session: &str) {
         let mut calls = self.calls.lock();
-        let Calls { by_id, ended } = &mut *calls;
+        let Calls { by_id, ended, .. } = &mut *calls;
         by_id.retain(|_, call| {
             let leaves = call.owner.is_of(session) && call.has_ended();
             if leaves {
@@ -138,5 +159,13 @@ impl Retention {
     /// Calls that are kept.
     pub(crate) fn len(&self) -> usize {
         self.calls.lock().by_id.len()
+    }
+}
+
+impl MakeRoom for Retention {
+    fn make_room(&self, client: &Arc<ClientTotals>) {
+        let mut calls = self.calls.lock();
+        while client.is_over_share() && calls.forget_oldest(Some(client)) {}
+        while self.totals.is_over() && calls.forget_oldest(None) {}
     }
 }

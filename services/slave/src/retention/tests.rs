@@ -141,6 +141,28 @@ fn only_what_a_client_may_come_back_to_is_kept() {
     assert_eq!(store.len(), 0);
 }
 
+#[tokio::test]
+async fn a_client_that_keeps_much_takes_nothing_from_another() {
+    const LIMIT: usize = 1 << 20;
+    let (store, me, greedy) = (store(60, LIMIT), of("a", "s"), of("b", "t"));
+    let mine = store.begin(CallId(1), &me).unwrap();
+    mine.event("mine".into());
+    store.end(&mine, &end("{}"));
+    let calls = 100;
+    for number in 0..calls {
+        // Its sessions count together.
+        let session = if number % 2 == 0 { greedy.clone() } else { of("b", "u") };
+        let call = store.begin(CallId(100 + number), &session).unwrap();
+        call.event(vec![b'x'; LIMIT / 10].into());
+        store.end(&call, &end("{}"));
+    }
+    assert!(store.bytes() <= LIMIT / 2 + LIMIT / 10, "{}", store.bytes());
+    assert_eq!(read(resume(&store, 1, 1, &me)).await, [Got::End(end("{}"))], "it ended first of all");
+    let last = read(resume(&store, 100 + calls - 1, 1, &of("b", "u"))).await;
+    assert_eq!(last, [Got::End(end("{}"))], "the newest of its own are kept");
+    assert!(is_lost(&read(resume(&store, 100, 0, &greedy)).await), "its oldest gave way");
+}
+
 proptest! {
     #[test]
     fn no_order_of_calls_takes_more_than_the_limit(steps in proptest::collection::vec((0_u128..8, 0_usize..3000, any::<bool>()), 1..200)) {

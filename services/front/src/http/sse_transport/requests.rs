@@ -80,7 +80,7 @@ pub(super) fn run<C: Calls>(
                 let mut span = RequestSpan::start("http");
                 let caller = caller(session, agreed.version, agreed.capabilities);
                 span.set_caller(&caller);
-                edge.on_notification(method.as_str(), &params, caller.session.as_deref());
+                edge.on_notification(method.as_str(), &params, caller.session.as_deref(), &message);
                 span.finish(method.as_str(), None, params.meta.as_ref(), context.call_context(), None);
                 Answered::Nothing
             }

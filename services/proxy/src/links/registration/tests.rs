@@ -214,3 +214,24 @@ proptest! {
         prop_assert!(back.resumed && Arc::ptr_eq(&back.slave, &victim.slave));
     }
 }
+
+#[test]
+fn a_code_keeps_no_more_awaited_slaves_than_it_may_have_links() {
+    let registry = registry(SlaveMode::Multi, 1000);
+    let (now, grace) = (Instant::now(), Duration::from_secs(12));
+    let lose = |registered: &Registered| {
+        let reason = super::super::disconnect::DisconnectReason::Silent;
+        registered.slave.await_return(&reason, grace, now);
+        assert!(registered.slave.link_down(registered.generation, now));
+    };
+    let other = registry.register(Some(&hello(1, None)), grant("y")).unwrap();
+    lose(&other);
+    for number in 2..200 {
+        lose(&registry.register(Some(&hello(number, None)), grant("x")).unwrap());
+    }
+    let awaited = registry.all().into_iter().filter(|slave| slave.awaited_until(now).is_some());
+    let awaited: Vec<_> = awaited.map(|slave| slave.grant().identity().to_string()).collect();
+    let of = |name: &str| awaited.iter().filter(|identity| *identity == name).count();
+    assert!((1..=64).contains(&of("x")), "{}", of("x"));
+    assert_eq!(of("y"), 1, "another code's is still awaited");
+}

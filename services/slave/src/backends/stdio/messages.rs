@@ -59,6 +59,14 @@ pub(super) fn initialized() -> Bytes {
     line(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.into())
 }
 
+/// Returns a client's message as one line.
+pub(super) fn passed(message: &[u8]) -> Bytes {
+    let mut text = message.to_vec();
+    strip_newlines(&mut text);
+    text.push(b'\n');
+    text.into()
+}
+
 /// Returns `notifications/cancelled` for the request with this id.
 pub(super) fn cancelled(id: u64) -> Bytes {
     line(format!(

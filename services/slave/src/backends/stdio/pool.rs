@@ -12,6 +12,7 @@ mod state;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 use super::backend::StdioBackend;
 use super::config::StdioTiming;
+use super::messages;
 use super::sharing::ChildRules;
 use crate::backends::shutdown::{ShutdownGroup, ShutdownGuard};
 use crate::call::{Answer, Backend, Exchange, Request};
@@ -62,7 +64,7 @@ impl PooledBackend {
                 if let Some(gone) = gives_way {
                     gone.tell_to_end(ChildEnd::GaveWay);
                 }
-                let capabilities = capabilities::carried(request.declared_capabilities());
+                let capabilities = capabilities::carried(request.declared_capabilities(), key.is_session());
                 let run = ChildRun {
                     pool: Arc::clone(pool),
                     key: key.clone(),
@@ -128,6 +130,15 @@ impl Backend for PooledBackend {
 
     fn watched_resources(&self) -> Option<&Arc<WatchedResources>> {
         Some(&self.0.first.watched)
+    }
+
+    fn notify(&self, session: &str, message: &Bytes) {
+        let children = self.0.leases.lock().of_session(session);
+        for ready in children.iter().filter_map(|child| child.backend.current.load_full()) {
+            if ready.era == Era::Legacy {
+                ready.session.post(messages::passed(message));
+            }
+        }
     }
 
     fn end_session(&self, session: &str) {

@@ -9,8 +9,9 @@ const APPS: &str = "io.modelcontextprotocol/ui";
 /// Longest declaration of the extension that is passed on, in bytes of JSON.
 const MAX_APPS: usize = 4096;
 
-/// Returns the capabilities as a JSON object. `declared` is the client's object; `None`: it declared none.
-pub(super) fn carried(declared: Option<&[u8]>) -> String {
+/// Returns the capabilities as a JSON object. `declared` is the client's object; `None`: it declared none. `told`: whether the client's
+/// notifications reach the child.
+pub(super) fn carried(declared: Option<&[u8]>, told: bool) -> String {
     let declared: Value = declared.and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default();
     let mut carried = Map::new();
     if let Some(elicitation) = object(&declared, "elicitation") {
@@ -24,8 +25,10 @@ pub(super) fn carried(declared: Option<&[u8]>) -> String {
     if let Some(sampling) = object(&declared, "sampling") {
         carried.insert("sampling".into(), kept(sampling, &["context", "tools"]).into());
     }
-    if object(&declared, "roots").is_some() {
-        carried.insert("roots".into(), Value::Object(Map::new()));
+    if let Some(roots) = object(&declared, "roots") {
+        let tells = roots.get("listChanged").filter(|tells| told && tells.as_bool() == Some(true));
+        let tells = tells.map(|tells| ("listChanged".to_owned(), tells.clone()));
+        carried.insert("roots".into(), Map::from_iter(tells).into());
     }
     let apps = declared.get("extensions").and_then(|all| all.get(APPS)).filter(|apps| apps.is_object());
     if let Some(apps) = apps.filter(|apps| apps.to_string().len() <= MAX_APPS) {
@@ -62,7 +65,8 @@ mod tests {
             (json!({"elicitation":null,"sampling":true,"roots":[]}), json!({})),
             (json!({"sampling":{}}), json!({"sampling":{}})),
             (json!({"sampling":{"tools":{},"other":{}}}), json!({"sampling":{"tools":{}}})),
-            (json!({"roots":{"listChanged":true}}), json!({"roots":{}})),
+            (json!({"roots":{"listChanged":true}}), json!({"roots":{"listChanged":true}})),
+            (json!({"roots":{"listChanged":1}}), json!({"roots":{}})),
             (json!({"experimental":{"a":{}},"tasks":{},"extensions":{"a/b":{}}}), json!({})),
             (
                 json!({"extensions":{APPS:{"mimeTypes":["text/html"]},"a/b":{}}}),
@@ -71,11 +75,14 @@ mod tests {
             (json!({"extensions":{APPS:{"x":"y".repeat(MAX_APPS)}}}), json!({})),
             (all.clone(), all),
         ] {
-            let found: Value = serde_json::from_str(&carried(Some(declared.to_string().as_bytes()))).unwrap();
+            let found: Value =
+                serde_json::from_str(&carried(Some(declared.to_string().as_bytes()), true)).unwrap();
             assert_eq!(found, expected, "{declared}");
         }
+        let roots = br#"{"roots":{"listChanged":true}}"#;
+        assert_eq!(carried(Some(roots), false), r#"{"roots":{}}"#, "nobody would tell the child");
         for unreadable in [None, Some(&b"{"[..])] {
-            assert_eq!(carried(unreadable), "{}");
+            assert_eq!(carried(unreadable, true), "{}");
         }
     }
 }

@@ -46,6 +46,11 @@ impl ChildKey {
         matches!(self, Self::Session { session, .. } if **session == *ended)
     }
 
+    /// Returns whether the child is a session's.
+    pub(super) fn is_session(&self) -> bool {
+        matches!(self, Self::Session { .. })
+    }
+
     /// Returns whether the child ends with its first call.
     pub(super) fn is_of_call(&self) -> bool {
         matches!(self, Self::Call(_))

@@ -104,6 +104,12 @@ impl<C: Clone> Leases<C> {
         self.children.remove(key).map(|leased| leased.child)
     }
 
+    /// Returns the children of a session.
+    pub(super) fn of_session(&self, session: &str) -> Vec<C> {
+        let of_session = self.children.iter().filter(|(key, _)| key.is_of_session(session));
+        of_session.map(|(_, leased)| leased.child.clone()).collect()
+    }
+
     /// Takes the children of a session out, whether calls use them or not.
     pub(super) fn end_session(&mut self, session: &str) -> Vec<C> {
         let ended = self.children.extract_if(|key, _| key.is_of_session(session));
