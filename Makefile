@@ -51,9 +51,10 @@ test-ui: ## Test the status pages in a headless Chromium; UI_SCREENSHOTS=folder 
 	$(CARGO) build --locked -p mcp-relay -p mcp-relay-tests --bins
 	$(CARGO) test --locked -p mcp-relay-tests --test ui
 
-test-squid: ## Test the way out through a real Squid with authentication (needs Debian's squid)
+test-squid: ## Test the way out through a real Squid with authentication
+	./scripts/setup squid
 	$(CARGO) build --locked -p mcp-relay
-	$(CARGO) test --locked -p mcp-relay-tests --test squid
+	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked -p mcp-relay-tests --test squid
 
 test-conformance: ## Run the official conformance suite directly and through the relay, and compare; ONLY='stdio-*' (needs npm and Python)
 	./scripts/setup conformance

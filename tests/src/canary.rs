@@ -7,14 +7,18 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 /// in its base64 forms, which are the same in the standard and the URL alphabet then.
 pub fn find(text: &str, word: &str) -> Option<String> {
     let needles = needles(word);
-    text.lines().find_map(|line| {
-        let forms =
-            [line.to_owned(), line.to_ascii_lowercase(), unescaped(line, "%", 2), unescaped(line, "\\u", 4)];
-        let found = |name: &str, needle: &str| {
-            forms.iter().any(|form| form.contains(needle)).then(|| format!("{name}: {line}"))
-        };
-        needles.iter().find_map(|(name, needle)| found(name, needle))
-    })
+    // As a rule nothing is found: all of a long text is searched at once, line by line only for the line to name.
+    found(text, &needles)?;
+    let name = |line: &str| found(line, &needles).map(|name| format!("{name}: {line}"));
+    text.lines().find_map(name).or_else(|| Some("over several lines".to_owned()))
+}
+
+/// Returns the name of the encoding in which a text holds one of the needles.
+fn found(text: &str, needles: &[(&'static str, String)]) -> Option<&'static str> {
+    let forms =
+        [text.to_owned(), text.to_ascii_lowercase(), unescaped(text, "%", 2), unescaped(text, "\\u", 4)];
+    let is_in = |needle: &str| forms.iter().any(|form| form.contains(needle));
+    needles.iter().find(|(_, needle)| is_in(needle)).map(|(name, _)| *name)
 }
 
 /// The word as it is and encoded. Percent-encoding and JSON escapes are undone in the text instead.

@@ -3,7 +3,7 @@
 use runtime::config::AnonymousAccess;
 use serde_json::{Value, json};
 
-use crate::config::{BindScope, EdgeConfig};
+use crate::config::{BindScope, CertificateUse, EdgeConfig};
 
 /// Who is let in where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ enum Admission {
     Local,
     /// Everybody who reaches the port.
     Everyone,
+    /// Holders of certificates.
+    Certificates,
 }
 
 impl Admission {
@@ -31,6 +33,7 @@ impl Admission {
             Self::ClientKeys => "client keys",
             Self::Local => "local addresses",
             Self::Everyone => "everyone",
+            Self::Certificates => "certificates",
         }
     }
 }
@@ -38,7 +41,7 @@ impl Admission {
 fn on_or_off(admission: Admission) -> &'static str {
     match admission {
         Admission::OwnKeys | Admission::KeysAndTokens | Admission::ClientKeys => "on",
-        Admission::Tokens | Admission::Local | Admission::Everyone => "off",
+        Admission::Tokens | Admission::Local | Admission::Everyone | Admission::Certificates => "off",
     }
 }
 
@@ -46,6 +49,8 @@ fn on_or_off(admission: Admission) -> &'static str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessReport {
     clients: Admission,
+    /// What certificates of clients are good for beside that.
+    certificates: Option<CertificateUse>,
     operators: Admission,
     clients_scope: BindScope,
     operators_scope: BindScope,
@@ -64,8 +69,10 @@ impl AccessReport {
                 (true, true) => Admission::KeysAndTokens,
                 (true, false) => Admission::OwnKeys,
                 (false, true) => Admission::Tokens,
+                (false, false) if config.certificates.is_some() => Admission::Certificates,
                 (false, false) => unkeyed,
             },
+            certificates: config.certificates,
             operators: match (ops_keys, client_keys) {
                 (true, _) => Admission::OwnKeys,
                 (false, true) => Admission::ClientKeys,
@@ -107,6 +114,17 @@ impl AccessReport {
         if matches!(self.clients, Admission::Tokens | Admission::KeysAndTokens) {
             tracing::info!("Clients are served with access tokens of issuers (AUTH_ISSUERS, OAUTH_BROKER)");
         }
+        match self.certificates {
+            None => {}
+            Some(CertificateUse::Accepted) => {
+                tracing::info!("Clients are served with certificates (TLS_HTTP_CLIENT_CA)");
+            }
+            Some(CertificateUse::Required) => {
+                tracing::info!(
+                    "Clients need certificates (TLS_HTTP_CLIENT_CA, TLS_HTTP_CLIENT_CERT=required)"
+                );
+            }
+        }
         if self.operators == Admission::ClientKeys {
             tracing::info!("Operators' endpoints take clients' keys, as OPS_KEYS is not set");
         }
@@ -126,6 +144,10 @@ impl AccessReport {
     pub fn to_json(&self) -> Value {
         json!({
             "clients": self.clients.label(),
+            "certificates": self.certificates.map(|usage| match usage {
+                CertificateUse::Accepted => "accepted",
+                CertificateUse::Required => "required",
+            }),
             "operators": self.operators.label(),
             "warning": self.warning(),
         })

@@ -29,6 +29,16 @@ impl BindScope {
     }
 }
 
+/// What certificates of clients are good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateUse {
+    /// Whoever shows one needs neither key nor token.
+    #[default]
+    Accepted,
+    /// Each client has to show one, besides a key or token where there are some.
+    Required,
+}
+
 /// Settings of an [`Edge`](crate::Edge).
 #[derive(Clone, Debug)]
 pub struct EdgeConfig {
@@ -42,6 +52,8 @@ pub struct EdgeConfig {
     pub keys: KeyStore,
     /// Accepted tokens of clients (`AUTH_ISSUERS`); `None`: none.
     pub tokens: Option<TokenVerifier>,
+    /// What clients' certificates are good for (`TLS_HTTP_CLIENT_CA`); `None`: clients are asked for none.
+    pub certificates: Option<CertificateUse>,
     /// Accepted keys of operators (`OPS_KEYS` and its file); where none are required, those of clients.
     pub ops_keys: KeyStore,
     /// The authorization server beside the edge (`OAUTH_BROKER`), whose tokens let clients in.
@@ -82,9 +94,28 @@ pub struct EdgeConfig {
 }
 
 impl EdgeConfig {
-    /// Whether clients have to prove who they are, by a key or a token.
+    /// Whether clients have to prove who they are, by a key, a token or a certificate.
     pub(crate) fn asks_clients(&self) -> bool {
+        self.has_keys_or_tokens() || self.certificates.is_some()
+    }
+
+    fn has_keys_or_tokens(&self) -> bool {
         self.keys.is_required() || self.tokens.is_some() || self.authority.is_some()
+    }
+
+    /// Whether a certificate alone lets a client in.
+    pub(crate) fn lets_in_by_certificate(&self) -> bool {
+        match self.certificates {
+            None => false,
+            Some(CertificateUse::Accepted) => true,
+            Some(CertificateUse::Required) => !self.has_keys_or_tokens(),
+        }
+    }
+
+    /// The same, with this use of clients' certificates.
+    #[must_use]
+    pub fn with_certificates(self, certificates: Option<CertificateUse>) -> Self {
+        Self { certificates, ..self }
     }
 
     /// The same, behind these proxies.
@@ -113,6 +144,7 @@ impl EdgeConfig {
             role: "server".to_owned(),
             keys: KeyStore::default(),
             tokens: None,
+            certificates: None,
             ops_keys: KeyStore::default(),
             authority: None,
             anonymous: AnonymousAccess::Local,

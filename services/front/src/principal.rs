@@ -7,6 +7,7 @@ use std::sync::Arc;
 use policy::Requester;
 use protocol::link::identity::Identity;
 use runtime::keys::Key;
+use runtime::tls::ClientCertificate;
 use sha2::{Digest, Sha256};
 
 /// A caller by proof: a digest of issuer and subject of a token, of the name of the presented key, of the key itself where it has no name, or
@@ -35,6 +36,15 @@ impl Principal {
             .chain_update((issuer.len() as u64).to_be_bytes())
             .chain_update(issuer.as_bytes())
             .chain_update(identity.subject.as_bytes());
+        Self(digest.finalize().into())
+    }
+
+    /// The same, who has shown a certificate with these names as well; where nothing else was shown, the certificate alone.
+    fn with_certificate(self, names: &[String]) -> Self {
+        let start = Sha256::new().chain_update(b"mcp-relay identity 1\0certificate:").chain_update(self.0);
+        let digest = names.iter().fold(start, |digest, name| {
+            digest.chain_update((name.len() as u64).to_be_bytes()).chain_update(name.as_bytes())
+        });
         Self(digest.finalize().into())
     }
 
@@ -77,6 +87,7 @@ impl From<&runtime::tokens::AccessToken> for AccessToken {
             subject: holder.subject.clone(),
             name: holder.name.clone(),
             groups: holder.groups.clone(),
+            certificate: Vec::new(),
         };
         Self { identity, scopes: holder.scopes.clone(), expires: token.end().unwrap_or(u64::MAX) }
     }
@@ -89,15 +100,32 @@ pub struct Credential {
     pub key: Option<Arc<Key>>,
     /// The access token that was presented.
     pub token: Option<Arc<AccessToken>>,
+    /// The certificate that was shown on the connection.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Credential {
     /// A sender of whom no credential was asked.
-    pub const ANONYMOUS: Self = Self { key: None, token: None };
+    pub const ANONYMOUS: Self = Self { key: None, token: None, certificate: None };
 
     /// Returns the id of the key for the audit stream; `None` where no key was asked for.
     pub fn key_id(&self) -> Option<String> {
         self.key.as_deref().map(|key| key.id().to_owned())
+    }
+
+    /// The holder of a key.
+    pub fn of_key(key: Arc<Key>) -> Self {
+        Self { key: Some(key), ..Self::default() }
+    }
+
+    /// The holder of a token.
+    pub fn of_token(token: AccessToken) -> Self {
+        Self { token: Some(Arc::new(token)), ..Self::default() }
+    }
+
+    /// Returns the names in the certificate; empty without one.
+    fn certificate_names(&self) -> &[String] {
+        self.certificate.as_deref().map_or(&[], ClientCertificate::names)
     }
 
     /// Returns the sender as rules of the policy see it.
@@ -106,6 +134,7 @@ impl Credential {
         let mut requester = Requester {
             key: key.map(|key| Cow::Borrowed(key.name().unwrap_or(key.id()))),
             groups: key.map(Key::groups).unwrap_or_default().into(),
+            certificate: self.certificate_names().into(),
             ..Requester::default()
         };
         if let Some(token) = self.token.as_deref() {
@@ -120,21 +149,33 @@ impl Credential {
 
     /// Returns the identity that sessions and calls belong to.
     pub fn principal(&self) -> Principal {
-        match (&self.token, &self.key) {
+        let shown = match (&self.token, &self.key) {
             (Some(token), _) => Principal::of_identity(&token.identity),
             (None, Some(key)) => Principal::of(key),
             (None, None) => Principal::ANYONE,
+        };
+        match &self.certificate {
+            Some(certificate) => shown.with_certificate(certificate.names()),
+            None => shown,
         }
     }
 
     /// Returns who the sender is. `None`: nobody proved it, or the key has no name.
     pub fn identity(&self) -> Option<Box<Identity>> {
-        if let Some(token) = &self.token {
-            return Some(Box::new(token.identity.clone()));
+        let certificate = self.certificate_names();
+        let by_text = match (&self.token, &self.key) {
+            (Some(token), _) => Some(token.identity.clone()),
+            (None, Some(key)) => key.name().map(|name| Identity {
+                subject: name.to_owned(),
+                groups: key.groups().to_vec(),
+                ..Identity::default()
+            }),
+            (None, None) => None,
+        };
+        match by_text {
+            Some(identity) => Some(Box::new(Identity { certificate: certificate.to_vec(), ..identity })),
+            None => Identity::of_certificate(certificate).map(Box::new),
         }
-        let key = self.key.as_deref()?;
-        let (subject, groups) = (key.name()?.to_owned(), key.groups().to_vec());
-        Some(Box::new(Identity { issuer: None, subject, name: None, groups }))
     }
 
     /// Returns what the sender's token lets it do; empty for keys.
@@ -155,7 +196,7 @@ mod tests {
         assert_ne!(Principal::of(&Key::of("hush1")), Principal::of(&Key::of("hush2")));
         assert_ne!(Principal::of(&Key::of("hush1")), named("hush1", "ci"));
         assert_eq!(format!("{:?}", named("hush1", "ci")), "Principal([redacted])");
-        let credential = Credential { key: Some(Arc::new(Key::of("hush1"))), token: None };
+        let credential = Credential::of_key(Arc::new(Key::of("hush1")));
         assert!(!format!("{credential:?}").contains("hush"));
         assert_eq!(Credential::ANONYMOUS.principal(), Principal::ANYONE);
     }
@@ -175,13 +216,13 @@ mod tests {
         assert_ne!(of(&ada), of(&identity("https://idada", "")));
         assert_ne!(of(&identity("", "ci")), Principal::of(&Key::of("k").named("ci")));
         let token = AccessToken { identity: ada.clone(), scopes: vec!["s".into()], expires: 0 };
-        let credential = Credential { key: None, token: Some(Arc::new(token)) };
+        let credential = Credential::of_token(token);
         assert_eq!((credential.principal(), credential.scopes()), (of(&ada), &["s".to_owned()][..]));
     }
 
     #[test]
     fn a_key_with_a_name_is_an_identity_and_one_without_is_none() {
-        let of = |key: Key| Credential { key: Some(Arc::new(key)), token: None }.identity();
+        let of = |key: Key| Credential::of_key(Arc::new(key)).identity();
         assert_eq!(of(Key::of("hush")), None);
         let named = of(Key::of("hush").named("ci").grouped(vec!["dev".into()])).unwrap();
         assert_eq!((named.subject.as_str(), &named.groups[..]), ("ci", &["dev".to_owned()][..]));

@@ -120,7 +120,7 @@ fn client(args: ClientArgs) -> Requester<'static> {
         subject: args.subject.map(Into::into),
         groups: args.groups.into(),
         scopes: args.scopes.into(),
-        certificate: args.certificate.map(Into::into),
+        certificate: args.certificates.into(),
     }
 }
 

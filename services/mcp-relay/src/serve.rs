@@ -56,6 +56,7 @@ async fn serve_tools(mode: Mode, role: Role, snapshot: &Snapshot) -> Result<(), 
         Err(slave::RunError::Tools(error)) => {
             Err(CommandError::Config(format!("SLAVE_TOOLS cannot be used: {error}")))
         }
+        Err(error @ slave::RunError::IdentityKeys { .. }) => Err(CommandError::Config(error.to_string())),
         Err(error) => Err(CommandError::Failed(anyhow::Error::new(error).context("the slave cannot run"))),
     }
 }

@@ -1,9 +1,9 @@
 //! Conditions on one argument of a call. Must not know who calls.
 
 use protocol::mcp::canonical::canonical;
+use runtime::glob::{Glob, any_matches};
 use serde_json::value::RawValue;
 
-use crate::glob::{Glob, any_matches};
 use crate::pointer::{Found, Pointer};
 
 /// A condition on the argument at a JSON pointer.

@@ -1,6 +1,7 @@
 //! The contents of a policy file, as they were read. Must not know how they decide.
 
 use crate::probe::PolicyTest;
+use crate::quota::Quota;
 use crate::roles::Roles;
 use crate::rule::Rule;
 
@@ -18,6 +19,7 @@ pub(crate) struct Contents {
     pub(crate) fallback: Fallback,
     /// Denying rules first.
     pub(crate) rules: Vec<Rule>,
+    pub(crate) quotas: Vec<Quota>,
     pub(crate) operators: Option<Roles>,
     pub(crate) tests: Vec<PolicyTest>,
 }

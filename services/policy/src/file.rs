@@ -1,13 +1,14 @@
 //! The form of the policy file. Must not know how rules are applied.
 
 use runtime::document::{Cursor, Map};
+use runtime::glob::Glob;
 
 use crate::annotations::AnnotationMatch;
 use crate::argument::{Argument, Test};
 use crate::contents::{Contents, Fallback};
-use crate::glob::Glob;
 use crate::place::Places;
 use crate::pointer::Pointer;
+use crate::quota::{Quota, QuotaShare};
 use crate::roles::Roles;
 use crate::rule::{Effect, Rule};
 use crate::side::Side;
@@ -18,14 +19,18 @@ use crate::who::{Conditions, Who};
 /// Number of rules.
 const MAX_RULES: usize = 1000;
 
+/// Number of quotas.
+const MAX_QUOTAS: usize = 100;
+
 /// Largest whole number that YAML keeps exactly.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// Reads the whole file. Problems are reported to the document.
 pub(crate) fn read(root: &Cursor<'_>, side: Side) -> Contents {
-    let Some(top) = root.entries_of(&["default", "allow", "deny", "operators", "tests"]) else {
-        return Contents::default();
-    };
+    let mut keys = vec!["default", "allow", "deny", "operators", "tests"];
+    // A slave is reached by several proxies, each of which counts.
+    keys.extend((side == Side::Proxy).then_some("quotas"));
+    let Some(top) = root.entries_of(&keys) else { return Contents::default() };
     let section = |name| top.get(name).filter(|cursor| !cursor.is_null());
     let fallback = section("default").and_then(|cursor| fallback(&cursor)).unwrap_or_default();
     let mut rules = Vec::new();
@@ -40,7 +45,8 @@ pub(crate) fn read(root: &Cursor<'_>, side: Side) -> Contents {
     }
     let operators = section("operators").map(|cursor| roles(&cursor));
     let tests = section("tests").map(|cursor| tests_section::read(&cursor, side)).unwrap_or_default();
-    Contents { fallback, rules, operators, tests }
+    let quotas = section("quotas").map(|cursor| quotas(&cursor)).unwrap_or_default();
+    Contents { fallback, rules, quotas, operators, tests }
 }
 
 fn fallback(cursor: &Cursor<'_>) -> Option<Fallback> {
@@ -185,6 +191,50 @@ fn what(entries: &Map<'_>) -> Option<What> {
         resources: resources.unwrap_or_default(),
         methods: methods.unwrap_or_default(),
     })
+}
+
+fn quotas(cursor: &Cursor<'_>) -> Vec<Quota> {
+    let items = cursor.items("a list of quotas, each with name, who and calls");
+    let mut quotas: Vec<Quota> = Vec::new();
+    for item in &items {
+        let Some(quota) = quota(item) else { continue };
+        if quotas.iter().any(|other| other.name == quota.name) {
+            item.error("another name than that of another quota");
+        }
+        quotas.push(quota);
+    }
+    if quotas.len() > MAX_QUOTAS {
+        cursor.error(format!("at most {MAX_QUOTAS} quotas"));
+    }
+    quotas
+}
+
+fn quota(cursor: &Cursor<'_>) -> Option<Quota> {
+    let mut keys = vec!["name", "who", "calls", "share"];
+    keys.extend(WHAT);
+    let entries = cursor.entries_of(&keys)?;
+    let name = entries.required("name", "a name").and_then(|name| name.text("a name").map(str::to_owned));
+    let who = entries.required("who", "whose calls: anyone, authenticated, or conditions");
+    let expected = "calls a day, a whole number from 0 to 4294967295";
+    let calls = entries.required("calls", expected).and_then(|cursor| {
+        let calls = cursor.scalar(expected)?.parse().ok();
+        if calls.is_none() {
+            cursor.error(expected);
+        }
+        calls
+    });
+    let share = match entries.get("share") {
+        None => QuotaShare::Each,
+        Some(cursor) => match cursor.as_text() {
+            Some("each") => QuotaShare::Each,
+            Some("together") => QuotaShare::Together,
+            _ => {
+                cursor.error("each or together");
+                return None;
+            }
+        },
+    };
+    Some(Quota { name: name?, calls: calls?, share, who: read_who(&who?), what: what(&entries) })
 }
 
 fn places(cursor: &Cursor<'_>) -> Vec<Places> {

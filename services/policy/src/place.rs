@@ -1,8 +1,8 @@
 //! The slaves that a rule is about. Must not know links.
 
-use std::collections::BTreeMap;
+use runtime::glob::{Glob, any_matches};
 
-use crate::glob::{Glob, any_matches};
+use std::collections::BTreeMap;
 
 /// A slave as rules see it.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,7 @@ use crate::contents::{Contents, Fallback};
 use crate::decision::Decision;
 use crate::place::Place;
 use crate::probe::PolicyTest;
+use crate::quota::Quota;
 use crate::requester::Requester;
 use crate::roles::{Role, Roles};
 use crate::rule::{Effect, Rule};
@@ -84,6 +85,11 @@ impl Policy {
             Some(Effect::Allow { scopes }) => scopes,
             _ => &[],
         }
+    }
+
+    /// Returns the quotas, for whoever counts calls.
+    pub fn quotas(&self) -> &[Quota] {
+        &self.contents.quotas
     }
 
     pub(crate) fn all_rules(&self) -> &[Rule] {

@@ -17,28 +17,32 @@ pub struct Requester<'a> {
     pub groups: Cow<'a, [String]>,
     /// Scopes of the token.
     pub scopes: Cow<'a, [String]>,
-    /// Name in the client's certificate.
-    pub certificate: Option<Cow<'a, str>>,
+    /// Names in the client's certificate.
+    pub certificate: Cow<'a, [String]>,
 }
 
 impl Requester<'_> {
     /// Returns the client of a call by what its header says of it.
     pub fn of(identity: &Identity) -> Requester<'_> {
-        let Identity { issuer, subject, groups, .. } = identity;
-        let subject = Cow::Borrowed(subject.as_str());
-        let (key, subject) = if issuer.is_some() { (None, Some(subject)) } else { (Some(subject), None) };
-        Requester {
-            key,
-            issuer: issuer.as_deref().map(Cow::Borrowed),
-            subject,
+        let Identity { issuer, subject, groups, certificate, .. } = identity;
+        let certified = Requester {
             groups: groups.as_slice().into(),
+            certificate: certificate.as_slice().into(),
             ..Requester::default()
+        };
+        let subject = Cow::Borrowed(subject.as_str());
+        match issuer.as_deref() {
+            _ if identity.is_by_certificate() => certified,
+            None => Requester { key: Some(subject), ..certified },
+            Some(issuer) => {
+                Requester { issuer: Some(Cow::Borrowed(issuer)), subject: Some(subject), ..certified }
+            }
         }
     }
 
     /// Returns whether anything was proven.
     pub fn is_authenticated(&self) -> bool {
-        self.key.is_some() || self.subject.is_some() || self.certificate.is_some()
+        self.key.is_some() || self.subject.is_some() || !self.certificate.is_empty()
     }
 
     /// Returns the same identity with texts of its own.
@@ -50,7 +54,7 @@ impl Requester<'_> {
             subject: own(self.subject),
             groups: Cow::Owned(self.groups.into_owned()),
             scopes: Cow::Owned(self.scopes.into_owned()),
-            certificate: own(self.certificate),
+            certificate: Cow::Owned(self.certificate.into_owned()),
         }
     }
 }

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use protocol::mcp::kind::Kind;
+use runtime::glob::{Glob, any_matches};
 use url::Url;
-
-use crate::glob::{Glob, any_matches};
 
 /// Kind of what a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

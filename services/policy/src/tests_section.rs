@@ -86,7 +86,7 @@ fn client(cursor: &Cursor<'_>) -> Option<Requester<'static>> {
         subject: text("subject"),
         groups: list("groups"),
         scopes: list("scopes"),
-        certificate: text("certificate"),
+        certificate: list("certificate"),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The clients that a rule is about. Must not know what they ask for.
 
-use crate::glob::{Glob, any_matches};
+use runtime::glob::{Glob, any_matches};
+
 use crate::requester::Requester;
 
 /// A set of clients.
@@ -48,7 +49,7 @@ impl Conditions {
             && one(&self.subject, client.subject.as_deref())
             && one(&self.issuer, client.issuer.as_deref())
             && some(&self.scope, &client.scopes)
-            && one(&self.certificate, client.certificate.as_deref())
+            && some(&self.certificate, &client.certificate)
     }
 }
 

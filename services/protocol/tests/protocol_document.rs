@@ -139,6 +139,7 @@ fn full_header() -> CallHeader {
             subject: "x".into(),
             name: text(),
             groups: vec!["x".into()],
+            certificate: vec!["x".into()],
         })),
         log_level: Some(LogLevel::Info),
         session: text(),

@@ -13,7 +13,6 @@ mod policy;
 mod precedence;
 mod provision;
 mod store;
-mod tool_pattern;
 
 pub use code::CodeDigest;
 pub(crate) use code::InvalidCode;

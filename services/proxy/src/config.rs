@@ -84,7 +84,7 @@ pub struct ProxyConfig {
     pub slaves_on_client_port: bool,
     /// `TRUSTED_PROXIES`: the networks whose forwarding headers are trusted.
     pub trusted: TrustedProxies,
-    /// `TLS_CERT`, `TLS_KEY`, `TLS_HTTP`, `TLS_WS`, `TLS_CLIENT_CA`: TLS of each port.
+    /// `TLS_CERT`, `TLS_KEY`, `TLS_HTTP`, `TLS_WS`, `TLS_CLIENT_CA`, `TLS_HTTP_CLIENT_CA`, `TLS_HTTP_CLIENT_CERT`: TLS of each port.
     pub tls: TlsPorts,
     /// `SLAVE_MODE`: the number of slaves that may be connected at once.
     pub slave_mode: SlaveMode,

@@ -86,6 +86,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let edge_config = EdgeConfig::from_common(&config.common, "proxy", ports.http_at)
         .behind(config.trusted.clone())
         .under(store)
+        .with_certificates(config.tls.client_certificates)
         .with_authority(broker.as_ref().map(broker::authority));
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);

@@ -162,6 +162,8 @@ mod tests {
         ("TLS_OPS", "maybe"),
         ("TLS_WS", "maybe"),
         ("TLS_CLIENT_CA", "/nowhere/ca.pem"),
+        ("TLS_HTTP_CLIENT_CA", "/nowhere/clients-ca.pem"),
+        ("TLS_HTTP_CLIENT_CERT", "perhaps"),
         ("SLAVE_MODE", "double"),
         ("TOOL_CONFLICT", "ignore"),
         ("ROUTES", "/nowhere/routes.yaml"),

@@ -123,9 +123,9 @@ fn report_reload(reloaded: &Result<(), TlsError>) {
             let variable = match error.file {
                 File::Certificate => "TLS_CERT",
                 File::Key => "TLS_KEY",
-                File::Roots => "TLS_CLIENT_CA",
+                File::Roots => "A file of authorities (TLS_CLIENT_CA, TLS_HTTP_CLIENT_CA)",
             };
-            tracing::error!("{variable} cannot be used, the certificate of before stays: {error}");
+            tracing::error!("{variable} cannot be used, what was read before stays: {error}");
             metrics::record_config_reload("tls", "failed");
         }
     }

@@ -11,6 +11,7 @@ pub mod descriptors;
 pub mod document;
 pub mod env;
 pub mod follow;
+pub mod glob;
 pub mod http_client;
 pub mod io_fault;
 pub mod keys;

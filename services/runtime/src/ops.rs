@@ -97,6 +97,20 @@ impl Endpoints {
         self
     }
 
+    /// Adds an endpoint that answers a GET of anybody with JSON. `write` must not block.
+    #[must_use]
+    pub fn with_open_document(
+        mut self,
+        path: &'static str,
+        write: impl Fn() -> Value + Send + Sync + 'static,
+    ) -> Self {
+        let write = Arc::new(write);
+        let handle = async move || json_response(StatusCode::OK, write().to_string());
+        self.router = self.router.route(path, get(handle));
+        self.policies.push((path, AuthPolicy::Open));
+        self
+    }
+
     /// Adds static pages.
     #[must_use]
     pub fn with_pages(mut self, pages: impl IntoIterator<Item = Page>) -> Self {

@@ -5,6 +5,7 @@
 
 mod certificate;
 mod client;
+mod client_certificate;
 mod explain;
 mod files;
 mod server;
@@ -12,7 +13,8 @@ mod stream;
 
 pub use certificate::{CertificateInfo, certificate_info};
 pub use client::{ClientFiles, pinned};
+pub use client_certificate::ClientCertificate;
 pub use explain::{TlsFailure, TlsPeer, explain};
 pub use files::{File, HANDSHAKE_TIMEOUT, TlsError};
-pub use server::{ServerFiles, ServerTls};
+pub use server::{Presenting, ServerFiles, ServerTls};
 pub use stream::{MaybeTlsStream, is_no_handshake, is_tls};

@@ -58,6 +58,10 @@ pub struct SlaveConfig {
     pub tools_file: Option<PathBuf>,
     /// `SLAVE_POLICY`: who may call what.
     pub policy: Option<PolicyFile>,
+    /// `IDENTITY_KEY_FILE`: a readable file of keys that sign tokens for backends.
+    pub identity_key_file: Option<PathBuf>,
+    /// `IDENTITY_ISSUER`: the issuer of those tokens.
+    pub identity_issuer: Option<String>,
     /// `MR_PILOT_COMMAND` and the variables that are passed on.
     pub mr_pilot: MrPilotConfig,
     /// `DEMO_TOOLS`: whether the demo tools are offered.
@@ -111,6 +115,8 @@ impl SlaveConfig {
             backends_file: reader.optional(&settings.slave_backends, values::readable_file),
             tools_file: reader.optional(&settings.slave_tools, values::readable_file),
             policy: read_policy(&mut reader, &settings.slave_policy),
+            identity_key_file: reader.optional(&settings.identity_key_file, values::readable_file),
+            identity_issuer: reader.optional(&settings.identity_issuer, values::issuer),
             mr_pilot: mr_pilot::read(&mut reader, &settings, snapshot),
             demo_tools: reader.value(&settings.demo_tools, parse::flag),
             probe_tool: None,
@@ -186,6 +192,8 @@ mod tests {
         ("SLAVE_BACKENDS", "/nowhere/backends.json"),
         ("SLAVE_TOOLS", "/nowhere/tools.yaml"),
         ("SLAVE_POLICY", "/nowhere/policy.yaml"),
+        ("IDENTITY_KEY_FILE", "/nowhere/identity.pem"),
+        ("IDENTITY_ISSUER", "a b"),
         ("MR_PILOT_HOSTS", "https://gitlab.com"),
         ("MR_PILOT_ALLOW_COMMENT", "never"),
         ("MR_PILOT_ENV", "A,not a name"),

@@ -9,6 +9,7 @@ pub mod config;
 mod dial;
 mod endpoint;
 pub mod executor;
+mod identity_tokens;
 pub mod launcher;
 mod link;
 pub mod local;
@@ -22,6 +23,7 @@ mod subscriptions;
 mod trace;
 
 pub use dial::DialError;
+pub use identity_tokens::{IdentityTokens, KeyFileError, SigningKeys};
 pub use retention::RetentionLimits;
 pub use run::{
     RunError, backends_file, backends_file_of, executor_config, http_servers, missing_pilot, run, tools_file,

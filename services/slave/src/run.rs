@@ -4,6 +4,7 @@
 mod advertise;
 mod error;
 mod files;
+mod identity_keys;
 mod instance_lock;
 mod linked;
 mod offer;
@@ -20,19 +21,21 @@ use front::{Edge, EdgeConfig};
 use runtime::follow::ReloadSignal;
 use runtime::keys::Reload;
 use runtime::metrics::Metrics;
-use runtime::ops::{Endpoints, Ops, Readiness};
+use runtime::ops::{Endpoints, Readiness};
 use runtime::shutdown::Shutdown;
 use runtime::start::StartError;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{LinkConfig, SlaveConfig};
-use crate::executor::Executor;
+use crate::executor::{Executor, ExecutorConfig};
+use crate::identity_tokens::{IdentityTokens, JWKS_PATH};
 use crate::local::LocalCalls;
 use crate::metrics::{self, ConfigFile};
 use crate::status::{Identity, Status};
 pub use error::RunError;
 use files::BackendsFile;
+use identity_keys::IdentityKeys;
 use instance_lock::InstanceLock;
 use linked::Linked;
 use offer::ToolSources;
@@ -77,6 +80,7 @@ struct Slave {
     reload: ReloadSignal,
     following_keys: AbortOnDropHandle<()>,
     following_policy: Option<AbortOnDropHandle<()>>,
+    identity_keys: Option<IdentityKeys>,
 }
 
 impl Slave {
@@ -95,7 +99,9 @@ impl Slave {
         }
         let (policy, following_policy) = files::follow_policy(config.policy.as_ref(), &reload);
         let settings = settings::executor(&config, backends.as_ref(), tools.as_ref(), policy.clone());
-        let executor = Executor::start(settings).await;
+        let identity_keys = IdentityKeys::read(&config, &reload)?;
+        let identity_tokens = identity_keys.as_ref().map(IdentityKeys::tokens);
+        let executor = Executor::start(ExecutorConfig { identity_tokens, ..settings }).await;
         let edge_config = EdgeConfig::from_common(&config.common, role(&config), address).under(policy);
         let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));
         let edge = Arc::new(edge);
@@ -133,6 +139,7 @@ impl Slave {
             reload,
             following_keys,
             following_policy,
+            identity_keys,
         })
     }
 
@@ -157,7 +164,10 @@ impl Slave {
         let ready = readiness(self.status.links.clone(), self.executor.clone(), self.sources, shutdown);
         let executor = self.executor.clone();
         recorder.before_each_scrape(move || metrics::set_subscriptions(executor.session_subscriptions()));
-        let ops = ops(self.status, recorder, &self.edge, ready);
+        let tokens = self.identity_keys.as_ref().map(IdentityKeys::tokens);
+        let ops = publish_keys(ops(self.status, recorder, &self.edge, ready), tokens).build();
+        let following_identity_keys =
+            self.identity_keys.map(|keys| AbortOnDropHandle::new(tokio::spawn(keys.follow())));
         let (_serving_ops, ops) = self.ops.open(&self.edge, ops);
         tracing::info!("MCP server listening on http://{address}");
         start.log(&format!("http://{address}"));
@@ -182,7 +192,7 @@ impl Slave {
         let http = front::server::serve(self.http, Arc::clone(&self.edge), ops, shutdown);
         tokio::join!(http, close, link);
         // Backends that end take their tools with them, which is no news then.
-        drop(reporting);
+        drop((reporting, following_identity_keys));
         self.executor.shutdown(BACKEND_EXIT_TIMEOUT).await;
         tracing::info!("Stopped");
         Ok(())
@@ -203,12 +213,20 @@ fn ops(
     recorder: Metrics,
     edge: &Arc<Edge<LocalCalls>>,
     ready: impl Fn() -> Readiness + Send + Sync + 'static,
-) -> Ops {
+) -> Endpoints {
     recorder.before_each_scrape(edge.gauge_sampler());
     if let Some(links) = status.links.clone() {
         recorder.before_each_scrape(move || metrics::set_link_usage(links.endpoint.usage()));
     }
-    status.serve(Endpoints::new(recorder, ready)).build()
+    status.serve(Endpoints::new(recorder, ready))
+}
+
+/// Adds the public keys of tokens for backends, which need no key to be read.
+fn publish_keys(endpoints: Endpoints, tokens: Option<IdentityTokens>) -> Endpoints {
+    match tokens {
+        Some(tokens) => endpoints.with_open_document(JWKS_PATH, move || tokens.public_keys()),
+        None => endpoints,
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod changes;
 mod decisions;
+mod matrix;
 mod operators;
 mod slave;
 

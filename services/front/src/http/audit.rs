@@ -90,7 +90,9 @@ pub(crate) async fn begin_call<C>(context: &RequestContext<'_, C>, tool: &str) -
     if !audit::is_required() {
         return Ok(());
     }
-    let holder = context.credential.token.as_deref().map(|token| &token.identity);
+    let holder = context.credential.identity();
+    // A key without issuer is told by its id.
+    let holder = holder.as_deref().filter(|holder| holder.issuer.is_some());
     let line = AuditLine::new("call_begun")
         .with("client_key_id", context.credential.key_id())
         .with("client_issuer", holder.and_then(|holder| holder.issuer.as_deref()))

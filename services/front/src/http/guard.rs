@@ -4,15 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri};
 use protocol::mcp::failure::Failure;
 use runtime::config::{AllowedOrigins, AnonymousAccess, is_loopback_authority};
 use runtime::keys::KeyStore;
+use runtime::tls::ClientCertificate;
 use runtime::tokens::TokenError;
 
 use super::metadata::Shown;
-use super::revocation::Ending;
-use crate::config::{BindScope, EdgeConfig};
+use super::revocation::{Ending, TextEnding};
+use crate::config::{BindScope, CertificateUse, EdgeConfig};
 use crate::method::truncate;
 use crate::principal::Credential;
 
@@ -107,12 +109,50 @@ pub(crate) fn check_host(
 }
 
 /// Returns the sender of a client's request whose connection comes from `peer` (`None`: from this process), and the end of what
-/// it showed. A bearer key or token that is shown decides alone, whatever else is shown.
+/// it showed. A bearer key or token that is shown decides alone, whatever other text is shown; a certificate is something beside it.
+/// Neither lets anybody in whose other part is no good.
 pub(crate) async fn authenticate_client(
     config: &EdgeConfig,
     peer: Option<IpAddr>,
-    headers: &HeaderMap,
+    head: &Parts,
 ) -> Result<(Credential, Option<Ending>), Failure> {
+    let certificate = check_certificate(config, &head.extensions)?;
+    if certificate.is_none() && config.certificates == Some(CertificateUse::Required) {
+        return Err(Failure::Unauthorized("no certificate, which each client has to show here".to_owned()));
+    }
+    let is_enough = certificate.is_some() && config.lets_in_by_certificate();
+    let (credential, ending) = if is_enough && PresentedKeys::of(config, &head.headers).is_empty() {
+        (Credential::ANONYMOUS, None)
+    } else {
+        authenticate_by_text(config, peer, &head.headers).await?
+    };
+    let ending = Ending::of(ending, certificate.clone());
+    Ok((Credential { certificate, ..credential }, ending))
+}
+
+/// Returns the certificate that the client of a request has shown, if clients are asked for one.
+pub(crate) fn check_certificate(
+    config: &EdgeConfig,
+    shown: &Extensions,
+) -> Result<Option<Arc<ClientCertificate>>, Failure> {
+    if config.certificates.is_none() {
+        return Ok(None);
+    }
+    match shown.get::<Arc<ClientCertificate>>() {
+        None => Ok(None),
+        Some(certificate) if certificate.is_valid() => Ok(Some(Arc::clone(certificate))),
+        Some(_) => {
+            Err(Failure::Unauthorized("the certificate is not, or no longer, one of a client".to_owned()))
+        }
+    }
+}
+
+/// Returns the sender of a client's request by the key or token that it shows, and the end of that.
+async fn authenticate_by_text(
+    config: &EdgeConfig,
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+) -> Result<(Credential, Option<TextEnding>), Failure> {
     let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(|value| bearer_key(value.as_bytes()));
     let bearer = if config.asks_clients() { only(bearer)? } else { None };
     if let Some((authority, token)) = config.authority.as_ref().zip(bearer)
@@ -120,14 +160,13 @@ pub(crate) async fn authenticate_client(
     {
         let issued = Arc::clone(authority).verify(token);
         let issued = issued.ok_or(Failure::Unauthorized("the access token is not valid".into()))?;
-        let credential = Credential { key: None, token: Some(Arc::new(issued.token)) };
-        return Ok((credential, Some(Ending::Issued(issued.end))));
+        return Ok((Credential::of_token(issued.token), Some(TextEnding::Issued(issued.end))));
     }
     let shown = config.tokens.as_ref().zip(bearer);
     let Some((tokens, bearer)) = shown.filter(|(_, bearer)| !is_key(config, bearer)) else {
         let credential = authenticate(config, Audience::Clients, peer, headers)?;
         let key = credential.key.as_deref();
-        let ending = key.and_then(|key| config.keys.revocation(key)).map(Ending::Key);
+        let ending = key.and_then(|key| config.keys.revocation(key)).map(TextEnding::Key);
         return Ok((credential, ending));
     };
     let token = tokens.verify(bearer).await.map_err(|error| match error {
@@ -135,8 +174,8 @@ pub(crate) async fn authenticate_client(
         TokenError::Scopes(scopes) => Failure::InsufficientScope { scopes },
         TokenError::Unavailable { issuer } => Failure::IssuerUnavailable { issuer },
     })?;
-    let ending = Some(Ending::Token(Box::new(tokens.revocation(&token))));
-    Ok((Credential { key: None, token: Some(Arc::new((&token).into())) }, ending))
+    let ending = Some(TextEnding::Token(Box::new(tokens.revocation(&token))));
+    Ok((Credential::of_token((&token).into()), ending))
 }
 
 /// Returns whether a text is a key, be it one for other endpoints.
@@ -221,11 +260,14 @@ impl<'a> PresentedKeys<'a> {
         Self { bearer, custom }
     }
 
+    /// Whether the request presents none, not even a wrong one.
+    fn is_empty(&self) -> bool {
+        self.bearer.is_none() && self.custom.is_none()
+    }
+
     fn find(&self, keys: &KeyStore) -> Option<Credential> {
         let check = |key: Option<&[u8]>| key.and_then(|key| keys.find(key));
-        check(self.bearer)
-            .or_else(|| check(self.custom))
-            .map(|key| Credential { key: Some(key), token: None })
+        check(self.bearer).or_else(|| check(self.custom)).map(Credential::of_key)
     }
 
     fn refusal(&self) -> Failure {

@@ -262,7 +262,7 @@ async fn authenticate<'a, C>(
     client: ClientAddress,
 ) -> Result<(RequestContext<'a, C>, Option<Ending>), Refusal> {
     let ClientAddress { connection, named: peer } = client;
-    match guard::authenticate_client(&edge.config, connection, &head.headers).await {
+    match guard::authenticate_client(&edge.config, connection, head).await {
         Ok((credential, ending)) => {
             let principal = credential.principal();
             Ok((RequestContext { edge, headers: &head.headers, credential, principal, peer }, ending))

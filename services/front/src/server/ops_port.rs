@@ -26,7 +26,7 @@ use super::guarded::{GuardedBody, guarded};
 use super::head;
 use super::limits::{MAX_BUFFERED, MAX_OPS_CONNECTIONS, MAX_REFUSALS};
 use super::ops_router::{OpsRouter, refusal};
-use super::port::{Accepted, Port};
+use super::port::{Accepted, Opened, Port};
 use super::progress::Progress;
 use super::request_body::RequestBody;
 use super::stream::WatchedStream;
@@ -130,7 +130,7 @@ async fn serve(port: Port, router: OpsRouter) {
 
 async fn serve_connection(accepted: Accepted, router: OpsRouter) {
     let peer = Some(accepted.peer);
-    let Some(stream) = accepted.handshake(router.stall()).await else { return };
+    let Some(Opened { stream, .. }) = accepted.handshake(router.stall()).await else { return };
     let progress = Progress::new(router.stall());
     let stream = WatchedStream::new(stream, progress.clone());
     let begun = progress.clone();

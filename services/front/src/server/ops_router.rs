@@ -38,7 +38,9 @@ use tower_http::trace::{DefaultOnResponse, MakeSpan, TraceLayer};
 use crate::config::EdgeConfig;
 use crate::http::audit;
 use crate::http::client_address::ClientAddress;
-use crate::http::guard::{Audience, authenticate, check_host, check_origin, check_page_key};
+use crate::http::guard::{
+    Audience, authenticate, check_certificate, check_host, check_origin, check_page_key,
+};
 use crate::http::health::HEALTH;
 use crate::http::path::known_path;
 use crate::http::response::{Refusal, refusal_response};
@@ -242,7 +244,12 @@ fn check(
     match policy {
         AuthPolicy::Open => Ok(Credential::ANONYMOUS),
         AuthPolicy::Page => check_page_key(config, headers).map(|()| Credential::ANONYMOUS),
-        AuthPolicy::Key => authenticate(config, Audience::Operators, client.connection, headers),
+        AuthPolicy::Key => {
+            // A certificate opens nothing here; roles may ask for one beside the key.
+            let certificate = check_certificate(config, request.extensions())?;
+            let credential = authenticate(config, Audience::Operators, client.connection, headers)?;
+            Ok(Credential { certificate, ..credential })
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::tls::{MaybeTlsStream, ServerTls, TlsPeer};
+use runtime::tls::{ClientCertificate, MaybeTlsStream, ServerTls, TlsPeer};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -33,6 +33,13 @@ pub(super) struct Accepted {
     tls: Option<Arc<ServerTls>>,
     /// The client's address.
     pub(super) peer: IpAddr,
+}
+
+/// A connection after its TLS handshake, if it has one.
+pub(super) struct Opened {
+    pub(super) stream: MaybeTlsStream,
+    /// What the client showed.
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Port {
@@ -80,19 +87,21 @@ impl Accepted {
     ///
     /// The system gives the connection up when what was written waits a little longer than `stall` without being taken: also where it has
     /// buffers that hold all of it, so that no write of ours is ever blocked.
-    pub(super) async fn handshake(self, stall: Duration) -> Option<MaybeTlsStream> {
+    pub(super) async fn handshake(self, stall: Duration) -> Option<Opened> {
         // Answers are small and wanted at once; a socket that refuses the options still works.
         let _ = self.stream.set_nodelay(true);
         let _ = SockRef::from(&self.stream).set_tcp_user_timeout(Some(stall + SYSTEM_MARGIN));
         match self.tls {
-            None => Some(MaybeTlsStream::from(self.stream)),
+            None => Some(Opened { stream: self.stream.into(), certificate: None }),
             Some(tls) => {
                 let accepted = timeout(HEADER_TIMEOUT, tls.accept(self.stream)).await.ok()?;
                 let explained = |error: std::io::Error| {
                     let failure = runtime::tls::explain(&error, TlsPeer::Client { encrypted: "https://" });
                     tracing::debug!("A client's TLS failed: {failure}");
                 };
-                accepted.map_err(explained).ok()
+                let stream = accepted.map_err(explained).ok()?;
+                let certificate = tls.client_of(&stream).map(Arc::new);
+                Some(Opened { stream, certificate })
             }
         }
     }

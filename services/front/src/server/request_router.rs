@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,6 +14,7 @@ use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use protocol::mcp::failure::Failure;
+use runtime::tls::ClientCertificate;
 use tower::Service as _;
 
 use super::admission::Beyond;
@@ -34,6 +36,8 @@ pub(super) struct RequestRouter<C> {
     upgrades: Option<Upgrades>,
     /// The connection, for the service of one.
     of: Option<OfConnection>,
+    /// What its client showed in the TLS handshake.
+    certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// What requests change of their connection.
@@ -50,13 +54,18 @@ pub(super) struct OfConnection {
 
 impl<C: Calls> RequestRouter<C> {
     pub(super) fn new(mcp: McpService<C>, ops: Option<OpsRouter>, upgrades: Option<Upgrades>) -> Self {
-        Self { mcp, ops, upgrades, of: None }
+        Self { mcp, ops, upgrades, of: None, certificate: None }
     }
 
     /// Returns the service of a connection.
     pub(super) fn of(&self, connection: OfConnection) -> Self {
         let (ops, upgrades) = (self.ops.clone(), self.upgrades.clone());
-        Self { mcp: self.mcp.of(connection.peer), ops, upgrades, of: Some(connection) }
+        Self { mcp: self.mcp.of(connection.peer), ops, upgrades, of: Some(connection), certificate: None }
+    }
+
+    /// Returns the service of the same connection, whose client showed this certificate.
+    pub(super) fn showing(self, certificate: Option<Arc<ClientCertificate>>) -> Self {
+        Self { certificate, ..self }
     }
 
     /// Answers a request for an upgrade, and all requests of a connection that is for one alone.
@@ -97,7 +106,10 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
         let limit = self.limit(request.method());
         let progress = self.of.as_ref().map(|connection| connection.progress.clone());
         let mut guard = progress.as_ref().map(|progress| progress.begin_request(limit));
-        let request = request.map(|body| RequestBody::new(body, progress));
+        let mut request = request.map(|body| RequestBody::new(body, progress));
+        if let Some(certificate) = &self.certificate {
+            request.extensions_mut().insert(Arc::clone(certificate));
+        }
         if let Err(failure) = head::check_request(&request, guard.as_mut()) {
             let response = self.mcp.refuse(request.method(), request.headers(), failure);
             return Box::pin(async { Ok(guarded(response, Either::Left, guard)) });

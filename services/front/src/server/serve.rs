@@ -19,7 +19,7 @@ use super::limits::{
     DRAIN_HANDSHAKE_TIMEOUT, DRAIN_HEADER_TIMEOUT, DRAIN_REPLY_TIMEOUT, MAX_BUFFERED, PARTING_TIMEOUT,
 };
 use super::ops_router::OpsRouter;
-use super::port::{Accepted, Port};
+use super::port::{Accepted, Opened, Port};
 use super::progress::{Overdue, Progress};
 use super::request_router::{OfConnection, RequestRouter};
 use super::stream::WatchedStream;
@@ -119,7 +119,8 @@ async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, o
         stream = accepted.handshake(progress.stall()) => stream,
         () = handshake_limit => None,
     };
-    let Some(stream) = stream else { return };
+    let Some(Opened { stream, certificate }) = stream else { return };
+    let service = service.showing(certificate);
     let mut builder = http1::Builder::new();
     // The progress has the time limit of heads, since hyper's would end idle connections too.
     builder.header_read_timeout(None).half_close(false).max_buf_size(MAX_BUFFERED);
@@ -190,7 +191,7 @@ fn is_timed_out(error: &hyper::Error) -> bool {
 /// port would be a "bad gateway" to load balancers. The shutdown does not wait for it.
 async fn refuse_connection<C: Calls>(admitted: Admitted<C>) {
     let Admitted { accepted, service, progress, share, .. } = admitted;
-    let Some(stream) = accepted.handshake(progress.stall()).await else { return };
+    let Some(Opened { stream, .. }) = accepted.handshake(progress.stall()).await else { return };
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(DRAIN_HEADER_TIMEOUT).keep_alive(false);
     let stream = WatchedStream::new(stream, progress.clone());

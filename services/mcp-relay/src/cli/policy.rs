@@ -87,9 +87,9 @@ pub(crate) struct ClientArgs {
     /// A scope of the client's token; may be given several times
     #[arg(long = "scope", value_name = "NAME")]
     pub(crate) scopes: Vec<String>,
-    /// Name in the client's certificate
-    #[arg(long, value_name = "NAME")]
-    pub(crate) certificate: Option<String>,
+    /// A name in the client's certificate; may be given several times
+    #[arg(long = "certificate", value_name = "NAME")]
+    pub(crate) certificates: Vec<String>,
 }
 
 /// What a request asks for.
@@ -125,52 +125,61 @@ Exit codes:
   1   a test failed
   64  the file or the command line needs correction";
 
-const CHECK_ABOUT: &str = "\
-Reads a policy file as a proxy or slave does at its start. Prints every problem with its line, place, value and what was
-expected.";
-
-const CHECK_HELP: &str = "\
+/// Puts the variables of these commands in front of the rest of a help.
+macro_rules! with_variables {
+    ($rest:literal) => {
+        concat!(
+            "\
 Variables:
   POLICY [default: every client may use everything]
   SLAVE_POLICY [default: every call is taken]
 
+",
+            $rest
+        )
+    };
+}
+
+const CHECK_ABOUT: &str = "\
+Reads a policy file as a proxy or slave does at its start. Prints every problem with its line, place, value and what was
+expected.";
+
+const CHECK_HELP: &str = with_variables!(
+    "\
 Example:
   mcp-relay policy check policy.yaml
 
 Exit codes:
   0   the file can be used
-  64  the file needs correction";
+  64  the file needs correction"
+);
 
 const EXPLAIN_ABOUT: &str = "\
 Explains what a policy decides on a request, without making it: allow, challenge (a scope is missing), forbidden (not
 with these arguments), or deny (the client is told that there is no such entry). Lists all rules, and why each does not
 apply.";
 
-const EXPLAIN_HELP: &str = "\
-Variables:
-  POLICY [default: every client may use everything]
-  SLAVE_POLICY [default: every call is taken]
-
+const EXPLAIN_HELP: &str = with_variables!(
+    "\
 Example:
   mcp-relay policy explain policy.yaml --subject 7 --issuer https://id.example --group dev --tool git_push --code git
 
 Exit codes:
   0   the decision is explained, whatever it is
-  64  the file or the command line needs correction";
+  64  the file or the command line needs correction"
+);
 
 const TEST_ABOUT: &str = "\
 Runs the tests of the section `tests:` of a policy file, each of which names a client, a request and the expected
 decision.";
 
-const TEST_HELP: &str = "\
-Variables:
-  POLICY [default: every client may use everything]
-  SLAVE_POLICY [default: every call is taken]
-
+const TEST_HELP: &str = with_variables!(
+    "\
 Example:
   mcp-relay policy test policy.yaml
 
 Exit codes:
   0   all tests pass
   1   a test failed
-  64  the file needs correction";
+  64  the file needs correction"
+);

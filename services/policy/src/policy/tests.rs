@@ -1,5 +1,7 @@
 //! Tests of decisions: what the rules say in words, and what the compiled form makes of them.
 
+mod mutants;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 

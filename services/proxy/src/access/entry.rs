@@ -10,7 +10,6 @@ use runtime::document::{Cursor, Map, fields};
 use super::code::CodeDigest;
 use super::code_limits::CodeLimits;
 use super::policy::CodePolicy;
-use super::tool_pattern::ToolPattern;
 use super::{labels, provision};
 
 /// A code's digest and what the code allows.
@@ -73,7 +72,7 @@ fn policy(entries: &Map<'_>) -> CodePolicy {
         labels: entries.get("labels").and_then(|cursor| labels::read(&cursor)).unwrap_or_default(),
         tools: entries
             .get("tools")
-            .map(|cursor| cursor.one_or_many().iter().filter_map(ToolPattern::read).collect()),
+            .map(|cursor| cursor.one_or_many().iter().filter_map(provision::tool_pattern).collect()),
         provide: entries.get("provide").map(|cursor| provision::read(&cursor)).unwrap_or_default(),
         weight: entries.get("weight").and_then(|cursor| bound(&cursor, MAX_WEIGHT)),
         capacity: entries.get("capacity").and_then(|cursor| bound(&cursor, u32::MAX)),
@@ -122,6 +121,8 @@ mod tests {
     use super::super::file::CodesFile;
     use super::super::labels::LabelValues;
     use super::super::provision::Provided;
+    use runtime::glob::Glob;
+
     use super::*;
 
     fn read(text: &str) -> Result<CodeEntry, String> {
@@ -144,10 +145,7 @@ mod tests {
         assert_eq!(allowed["team"], LabelValues::Any);
         assert_eq!(allowed["region"], LabelValues::Listed(vec!["eu".into(), "us".into()]));
         assert_eq!(allowed["one"], LabelValues::Listed(vec!["x".into()]));
-        assert_eq!(
-            policy.tools,
-            Some(vec![ToolPattern::Exact("echo".into()), ToolPattern::Prefix("git_".into())])
-        );
+        assert_eq!(policy.tools, Some(vec![Glob::new("echo"), Glob::new("git_*")]));
         assert!(policy.not_before < policy.not_after);
     }
 

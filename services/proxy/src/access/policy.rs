@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use protocol::mcp::catalog::CatalogEntry;
+use runtime::glob::Glob;
 use time::OffsetDateTime;
 
 use super::code::{CodeDigest, InvalidCode};
@@ -11,7 +12,6 @@ use super::code_limits::CodeLimits;
 use super::identity::Identity;
 use super::labels::{LabelRules, Unlisted};
 use super::provision::{Provided, Provision};
-use super::tool_pattern::ToolPattern;
 
 /// Largest weight of a slave whose code has a name and whose entry sets none, in percent.
 const NAMED_WEIGHT: u32 = 100;
@@ -26,7 +26,7 @@ pub struct CodePolicy {
     pub(super) name: Option<Arc<str>>,
     pub(super) labels: LabelRules,
     /// Tools that the slave may offer. `None`: any.
-    pub(super) tools: Option<Vec<ToolPattern>>,
+    pub(super) tools: Option<Vec<Glob>>,
     /// Limits of what its holders may take from the proxy.
     pub(super) limits: CodeLimits,
     /// Tools that the code provides together with other codes, or alone.
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn tools_are_allowed_by_name_or_prefix() {
-        let tools = Some(vec![ToolPattern::Exact("echo".into()), ToolPattern::Prefix("git_".into())]);
+        let tools = Some(vec![Glob::new("echo"), Glob::new("git_*")]);
         let policy = CodePolicy { tools, ..CodePolicy::default() };
         for (name, allowed) in [("echo", true), ("echo2", false), ("git_log", true), ("git", false)] {
             let checked = policy.check_tool(&tool(&format!("{{\"name\":\"{name}\"}}")));
@@ -186,8 +186,7 @@ mod tests {
     fn a_pinned_tool_is_allowed_with_one_of_its_definitions_only() {
         let (pinned, changed) =
             (tool(r#"{"name":"t","description":"a"}"#), tool(r#"{"name":"t","description":"b"}"#));
-        let item =
-            |digests| Provision { tool: ToolPattern::Exact("t".into()), provided: Provided::Shared, digests };
+        let item = |digests| Provision { tool: Glob::new("t"), provided: Provided::Shared, digests };
         let policy = |provide| CodePolicy { provide, ..CodePolicy::default() };
         let one = policy(vec![item(vec![pinned.digest.unwrap()])]);
         assert_eq!(

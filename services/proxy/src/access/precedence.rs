@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use runtime::glob::Glob;
+
 use super::entry::CodeEntry;
 use super::identity::Identity;
 use super::provision::Provided;
-use super::tool_pattern::ToolPattern;
 
 /// The order of the codes, and the names that codes provide.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +16,7 @@ pub(crate) struct Precedence {
     /// Position of each identity's first code.
     ranks: HashMap<Identity, u32>,
     /// Items of `provide` with the name of their code, in the order of the codes.
-    provided: Vec<(ToolPattern, Provided, Arc<str>)>,
+    provided: Vec<(Glob, Provided, Arc<str>)>,
 }
 
 impl Precedence {
@@ -50,7 +51,7 @@ impl Precedence {
     /// Returns whether any code names exactly this tool under `provide`: then it is no other tool's shown name.
     pub(crate) fn is_provided(&self, tool: &str) -> bool {
         let mut patterns = self.provided.iter().map(|(pattern, _, _)| pattern);
-        patterns.any(|pattern| matches!(pattern, ToolPattern::Exact(name) if name == tool))
+        patterns.any(|pattern| pattern.exact_name() == Some(tool))
     }
 }
 

@@ -5,9 +5,8 @@ use std::str::FromStr;
 
 use protocol::mcp::canonical::DefinitionDigest;
 use runtime::document::Cursor;
-
-use super::tool_pattern::ToolPattern;
 use runtime::document::fields::parse;
+use runtime::glob::Glob;
 
 /// How the holder of a code provides a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub(super) enum Provided {
 /// An item of `provide`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Provision {
-    pub(super) tool: ToolPattern,
+    pub(super) tool: Glob,
     pub(super) provided: Provided,
     /// Digests of which the tool's definition must have one. Empty: any definition.
     pub(super) digests: Vec<DefinitionDigest>,
@@ -35,23 +34,29 @@ pub(super) fn read(cursor: &Cursor<'_>) -> Vec<Provision> {
     cursor.one_or_many().iter().filter_map(item).collect()
 }
 
+/// Reads the name of a tool, or the beginning of names. Returns `None` after a problem was recorded.
+pub(super) fn tool_pattern(cursor: &Cursor<'_>) -> Option<Glob> {
+    parse(cursor, "the name of a tool, or the beginning of names with * at its end", Glob::name_or_beginning)
+}
+
 fn item(cursor: &Cursor<'_>) -> Option<Provision> {
     if cursor.is_text() {
         return Some(Provision {
-            tool: ToolPattern::read(cursor)?,
+            tool: tool_pattern(cursor)?,
             provided: Provided::Shared,
             digests: Vec::new(),
         });
     }
     let entries = cursor.entries_of(&KEYS)?;
-    let tool = entries.required("tool", "the name of a tool").and_then(|tool| ToolPattern::read(&tool));
+    let tool = entries.required("tool", "the name of a tool").and_then(|tool| tool_pattern(&tool));
     let provided = match entries.get("exclusive") {
         Some(flag) => exclusive(&flag)?,
         None => Provided::Shared,
     };
     let pins = entries.get("digest").map(|digests| digests.one_or_many()).unwrap_or_default();
     let digests: Vec<DefinitionDigest> = pins.iter().filter_map(digest).collect();
-    if let (Some(ToolPattern::Prefix(_)), Some(pin)) = (&tool, pins.first()) {
+    let prefix = tool.as_ref().filter(|tool| tool.exact_name().is_none());
+    if let (Some(_), Some(pin)) = (prefix, pins.first()) {
         pin.error("no digest beside a prefix: each tool has a definition of its own");
     }
     Some(Provision { tool: tool?, provided, digests })

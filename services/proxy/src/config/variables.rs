@@ -18,6 +18,8 @@ runtime::variables! {
     tls_ops = Says("as TLS_HTTP"), "1 or 0: whether OPS_PORT speaks TLS, with TLS_CERT.";
     tls_ws = Value("1"), "0: the slaves' port stays plain although TLS_CERT is set.";
     tls_client_ca = Says("slaves need no certificate"), "PEM file of authorities: a slave must present a certificate from one of them, in addition to its code.";
+    tls_http_client_ca = Says("clients are asked for no certificate"), "PEM file of authorities of clients' certificates. The names in a certificate say who the client is, in addition to a key or token.";
+    tls_http_client_cert = Value("accepted"), "accepted: whoever shows a certificate of TLS_HTTP_CLIENT_CA needs no key or token; required: each client has to show one, besides a key or token where those are configured.";
     slave_mode = Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001).";
     tool_conflict = Value("namespace"), "Different tools under one name: namespace shows the owner's under that name and each other one as provider__tool; refuse lists none of them, except the owner's of an exclusive name. Always reported in the log: see OPERATIONS.";
     routes = Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see OPERATIONS.";

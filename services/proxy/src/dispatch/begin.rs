@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use front::calls::CallContext;
-use policy::Clearance;
+use policy::{Clearance, Subject, SubjectKind};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use protocol::link::limits::MAX_HEADER;
@@ -22,12 +22,14 @@ use super::exchange;
 use super::forwarder::Forwarder;
 use super::ongoing::{OngoingCall, dispatch};
 use super::open_call::OpenCall;
-use super::permission;
+use super::permission::{self, PoolAccess};
 use super::policies::CallTimes;
 use super::pool::Pool;
 use super::send::{Origin, Target};
 use super::slave_wait::SlaveWait;
 use crate::fleet::Fleet;
+use crate::limits::client::Client;
+use crate::limits::day_quotas::DayQuotas;
 use crate::limits::table::{RateLimits, admit_to_tool};
 use crate::links::{ResponseRx, Slave};
 use crate::routes::{ClientIdentity, MatchInput, Route};
@@ -105,6 +107,25 @@ fn clear(pool: &Pool, call: &NewCall, context: &CallContext<'_>) -> Result<Optio
     })
 }
 
+/// Counts a request of a client for a tool, prompt or resource under the policy's quotas, or refuses it. Once: whatever becomes of the call.
+fn admit_to_quotas(
+    used: &DayQuotas,
+    pool: &Pool,
+    call: &NewCall,
+    context: &CallContext<'_>,
+) -> Result<(), Failure> {
+    let Some(policy) = pool.access.as_ref().map(PoolAccess::policy) else { return Ok(()) };
+    let kind = call.header.kind.and_then(|kind| SubjectKind::of(Some(kind)));
+    let Some(kind) = kind.filter(|_| call.header.purpose.is_request()) else { return Ok(()) };
+    if policy.quotas().is_empty() {
+        return Ok(());
+    }
+    let own = pool.own_name_of(&call.tool);
+    let (requester, subject) = (context.requester(), Subject::named(kind, &call.tool, &own));
+    let concerning = policy.quotas().iter().filter(|quota| quota.counts(&requester, &subject));
+    used.take(concerning, Client::without_session(context))
+}
+
 /// Begins a call. The error says why it was refused, in which case no slave has it.
 pub(super) fn begin(
     forwarder: &Arc<Forwarder>,
@@ -117,6 +138,7 @@ pub(super) fn begin(
     limits.admit(context)?;
     let clearance = clear(pool, &new_call, context)?;
     admit_to_tool(&new_call.tool, pool.limit.as_deref())?;
+    admit_to_quotas(&limits.quotas, pool, &new_call, context)?;
     let fleet = forwarder.registry.fleet();
     let route = choose_route(pool, &new_call, context, fleet)?.cleared(clearance);
     let route = permission::narrow(pool.access.as_ref(), &new_call.tool, route)

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use protocol::mcp::failure::Failure;
 
 use super::client::Client;
+use super::day_quotas::DayQuotas;
 use super::keyed::KeyedLimiter;
 use super::rate_limiter::RateLimiter;
 use crate::config::BalanceConfig;
@@ -32,6 +33,8 @@ pub(crate) struct RateLimits {
     keys: HashMap<[u8; 32], Arc<RateLimiter>>,
     others: Option<Arc<KeyedLimiter<Client>>>,
     tools: Arc<Mutex<HashMap<String, Arc<RateLimiter>>>>,
+    /// What was used of the policy's quotas.
+    pub(crate) quotas: Arc<DayQuotas>,
 }
 
 impl RateLimits {
@@ -50,7 +53,13 @@ impl RateLimits {
             let known = before.others.as_ref().filter(|limiter| limiter.rate() == rate);
             known.map_or_else(|| Arc::new(KeyedLimiter::new(rate, MAX_CLIENTS)), Arc::clone)
         });
-        Self { keys: keys.collect(), named, others, tools: Arc::clone(&before.tools) }
+        Self {
+            keys: keys.collect(),
+            named,
+            others,
+            tools: Arc::clone(&before.tools),
+            quotas: Arc::clone(&before.quotas),
+        }
     }
 
     /// Counts one call of this client, or refuses it.

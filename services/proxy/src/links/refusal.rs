@@ -98,6 +98,17 @@ fn report_tls(peer: SocketAddr) {
     }
 }
 
+/// Reports a slave at the clients' port that shows no certificate of `TLS_CLIENT_CA`.
+pub(super) fn report_uncertified(peer: SocketAddr) {
+    const KIND: &str = "tls";
+    const WHY: &str = "it shows no certificate of TLS_CLIENT_CA";
+    metrics::record_auth_failure(KIND);
+    if is_first(&REFUSALS, Some(peer.ip()), KIND) {
+        audit::refused(peer, KIND, || WHY.to_owned());
+        tracing::warn!(%peer, "Slave connection refused at the clients' port: {WHY}. Fix: set PROXY_CLIENT_CERT and PROXY_CLIENT_KEY at the slave; behind something that ends TLS, slaves with certificates need a port of their own");
+    }
+}
+
 /// Reports a connection that failed to authenticate.
 pub(super) fn report(peer: SocketAddr, error: &AuthError) {
     metrics::record_auth_failure(error.kind());

@@ -68,6 +68,13 @@ impl Entering {
     pub(crate) fn begin(self, stream: MaybeTlsStream, read: &Bytes) {
         let Self { context, share, forwarded } = self;
         let Ok(peer) = stream.tcp().peer_addr() else { return };
+        if context
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.requires_certificates() && !tls.accepts_client_of(&stream))
+        {
+            return refusal::report_uncertified(peer);
+        }
         let certificate = stream.peer_certificate();
         let origin = forwarded.map_or(peer, |address| SocketAddr::new(address, 0));
         let socket = link::upgraded(stream, BytesMut::from(&read[..]), MAX_AUTH);

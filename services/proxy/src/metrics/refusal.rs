@@ -7,6 +7,8 @@ pub(crate) enum RefusalReason {
     ClientLimit,
     /// The tool's rate limit.
     ToolLimit,
+    /// A quota of the policy.
+    Quota,
     /// The rate limits of the slaves. The call waits.
     SlaveLimit,
     /// `QUEUE_MAX` calls wait already.
@@ -17,9 +19,10 @@ pub(crate) enum RefusalReason {
 
 impl RefusalReason {
     /// The names of all reasons.
-    pub(super) const LABELS: [&'static str; 5] = [
+    pub(super) const LABELS: [&'static str; 6] = [
         Self::ClientLimit.label(),
         Self::ToolLimit.label(),
+        Self::Quota.label(),
         Self::SlaveLimit.label(),
         Self::QueueFull.label(),
         Self::QueueTimeout.label(),
@@ -29,6 +32,7 @@ impl RefusalReason {
         match self {
             Self::ClientLimit => "rate_limited_client",
             Self::ToolLimit => "rate_limited_tool",
+            Self::Quota => "quota",
             Self::SlaveLimit => "rate_limited_slave_wait",
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",

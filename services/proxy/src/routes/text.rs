@@ -1,8 +1,9 @@
-//! Tests of one text: equality, prefix, regular expression, or host of a URL. Must not know rules.
+//! Tests of one text: equality, prefix, pattern, regular expression, or host of a URL. Must not know rules.
 
 use std::fmt;
 
 use regex::{Regex, RegexBuilder};
+use runtime::glob::Glob;
 use url::{Host, Url};
 
 /// Memory that one compiled expression may take, in bytes.
@@ -16,6 +17,8 @@ const MAX_REGEX_LENGTH: usize = 4096;
 pub(crate) enum TextMatch {
     Equals(String),
     Prefix(String),
+    /// A name, or the beginning of names.
+    Name(Glob),
     /// Matches anywhere in the text, unless the expression has anchors.
     Regex(Regex),
     /// The text is a URL with this host.
@@ -60,17 +63,15 @@ impl TextMatch {
 
     /// Parses a name, or a prefix that ends with `*`.
     pub(super) fn name_or_prefix(text: &str) -> Result<Self, String> {
-        match text.strip_suffix('*') {
-            Some(prefix) if !prefix.contains('*') => Ok(Self::Prefix(prefix.to_owned())),
-            None if !text.contains('*') => Ok(Self::Equals(text.to_owned())),
-            _ => Err("a name, a beginning with * at its end, or {regex: …}".into()),
-        }
+        let glob = Glob::name_or_beginning(text);
+        glob.map(Self::Name).ok_or_else(|| "a name, a beginning with * at its end, or {regex: …}".into())
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Equals(wanted) => wanted == text,
             Self::Prefix(wanted) => text.starts_with(wanted.as_str()),
+            Self::Name(glob) => glob.matches(text),
             Self::Regex(regex) => regex.is_match(text),
             Self::Host(host) => {
                 Url::parse(text).is_ok_and(|url| url.host_str().is_some_and(|name| host.matches(name)))
@@ -97,6 +98,7 @@ impl fmt::Display for TextMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Equals(text) => write!(f, "{text:?}"),
+            Self::Name(glob) => write!(f, "\"{glob}\""),
             Self::Prefix(text) => write!(f, "a text that begins with {text:?}"),
             Self::Regex(regex) => write!(f, "a text that matches /{regex}/"),
             Self::Host(HostMatch::Exact(host)) => write!(f, "a URL on the host {host}"),

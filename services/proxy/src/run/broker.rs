@@ -71,6 +71,7 @@ impl Authority for BrokerAuthority {
             subject: access.subject.name.clone(),
             name: None,
             groups: access.subject.groups.clone(),
+            certificate: Vec::new(),
         };
         let token = AccessToken { identity, scopes: access.scopes.clone(), expires: access.expires };
         Some(Issued { token, end: Box::new(End { broker: Arc::clone(&self.0), access }) })

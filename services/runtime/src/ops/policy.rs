@@ -3,7 +3,7 @@
 /// Who may use an endpoint. The server that serves [`super::Ops`] enforces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthPolicy {
-    /// Anybody: health checks.
+    /// Anybody: health checks, public keys.
     Open,
     /// Anybody but web pages of foreign origins: static content without data of this server.
     Page,

@@ -79,6 +79,32 @@ pub fn certificate_info(chain: &[CertificateDer<'_>]) -> Result<CertificateInfo,
     })
 }
 
+/// Returns the names of the holder of the first certificate: the alternative names of its subject, else its common name. `None`: it cannot
+/// be read.
+pub(super) fn holder_names(chain: &[CertificateDer<'_>]) -> Option<Vec<String>> {
+    let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
+    if let Some(names) = leaf.subject_alternative_name().ok()? {
+        return Some(names.value.general_names.iter().filter_map(holder_name).collect());
+    }
+    Some(leaf.subject().iter_common_name().filter_map(|name| name.as_str().ok()).map(str::to_owned).collect())
+}
+
+fn holder_name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::RFC822Name(name) | GeneralName::URI(name) => Some((*name).to_owned()),
+        name => shown(name),
+    }
+}
+
+/// Returns the last second, since 1970, in which all certificates of a chain are valid; 0 where one cannot be read.
+pub(super) fn last_second(chain: &[CertificateDer<'_>]) -> u64 {
+    let ends = chain.iter().map(|der| {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        u64::try_from(certificate.validity().not_after.timestamp()).ok()
+    });
+    ends.map(Option::unwrap_or_default).min().unwrap_or_default()
+}
+
 fn shown(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),

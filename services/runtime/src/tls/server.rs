@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::{CertificateInfo, certificate_info};
+use super::client_certificate::ClientCertificate;
 use super::files::{ALPN, File, HANDSHAKE_TIMEOUT, TlsError, check_identity, identity, provider, roots};
 use super::stream::MaybeTlsStream;
 use crate::follow::{ReloadSignal, WatchedFile};
@@ -25,6 +29,15 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time between two reports of the certificate in use.
 const REPORT_INTERVAL: Duration = Duration::from_secs(15);
 
+/// Which clients present a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presenting {
+    /// All: the handshake fails without one.
+    Required,
+    /// Those that have one. One that is no good fails the handshake.
+    Optional,
+}
+
 /// PEM files of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerFiles {
@@ -32,19 +45,27 @@ pub struct ServerFiles {
     pub certificate: PathBuf,
     /// The key of the certificate.
     pub key: PathBuf,
-    /// Authorities of clients' certificates; `None`: clients need no certificate.
+    /// Authorities of clients' certificates; `None`: clients are asked for none.
     pub client_roots: Option<PathBuf>,
+    /// Authorities of further peers, which are no clients, on the same port.
+    pub other_roots: Option<PathBuf>,
+    /// Which clients present a certificate.
+    pub presenting: Presenting,
 }
 
 struct Loaded {
     config: Arc<ServerConfig>,
     info: CertificateInfo,
+    /// Checks certificates of clients alone; `None`: there are none.
+    clients: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 /// The TLS configuration of a server, read again when its files change.
 pub struct ServerTls {
     files: ServerFiles,
     current: ArcSwap<Loaded>,
+    /// Number of the reading of the files that is in use, from 1 on.
+    readings: watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for ServerTls {
@@ -56,7 +77,8 @@ impl std::fmt::Debug for ServerTls {
 impl ServerFiles {
     /// Checks each file; returns all problems. Blocks on file access.
     pub fn check(&self) -> Vec<TlsError> {
-        let roots = self.client_roots.iter().filter_map(|path| roots(path).err());
+        let named = self.client_roots.iter().chain(&self.other_roots);
+        let roots = named.filter_map(|path| roots(path).err());
         let mut found: Vec<TlsError> =
             check_identity(&self.certificate, &self.key).into_iter().chain(roots).collect();
         if found.is_empty() {
@@ -71,32 +93,77 @@ impl ServerFiles {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::new(File::Certificate, error))?;
-        let builder = match &self.client_roots {
+        let clients = self.client_roots.as_deref().map(roots).transpose()?;
+        let mut accepted = clients.clone();
+        if let Some(path) = &self.other_roots {
+            accepted.get_or_insert_with(RootCertStore::empty).extend(roots(path)?.roots);
+        }
+        let clients = clients.map(|roots| verifier(roots, self.presenting)).transpose()?;
+        let builder = match accepted {
             None => builder.with_no_client_auth(),
-            Some(path) => {
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider()).build();
-                builder
-                    .with_client_cert_verifier(verifier.map_err(|error| TlsError::new(File::Roots, error))?)
-            }
+            Some(accepted) => builder.with_client_cert_verifier(verifier(accepted, self.presenting)?),
         };
         let mut config =
             builder.with_single_cert(chain, key).map_err(|error| TlsError::new(File::Certificate, error))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Loaded { config: Arc::new(config), info })
+        Ok(Loaded { config: Arc::new(config), info, clients })
     }
+}
+
+fn verifier(roots: RootCertStore, presenting: Presenting) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let builder = match presenting {
+        Presenting::Required => builder,
+        Presenting::Optional => builder.allow_unauthenticated(),
+    };
+    builder.build().map_err(|error| TlsError::new(File::Roots, error))
 }
 
 impl ServerTls {
     /// Reads the files. Blocks on file access.
     pub fn load(files: ServerFiles) -> Result<Arc<Self>, TlsError> {
         let current = ArcSwap::from_pointee(files.load()?);
-        Ok(Arc::new(Self { files, current }))
+        Ok(Arc::new(Self { files, current, readings: watch::Sender::new(1) }))
     }
 
     /// Returns the certificate in use.
     pub fn certificate(&self) -> CertificateInfo {
         self.current.load().info.clone()
+    }
+
+    /// Returns the certificate that the client of a stream presented; `None`: none, or clients are asked for none.
+    pub fn client_of(self: &Arc<Self>, stream: &MaybeTlsStream) -> Option<ClientCertificate> {
+        self.files.client_roots.as_ref()?;
+        Some(ClientCertificate::new(stream.peer_chain()?, Arc::clone(self)))
+    }
+
+    /// Returns whether each client needs a certificate.
+    pub fn requires_certificates(&self) -> bool {
+        self.files.client_roots.is_some() && self.files.presenting == Presenting::Required
+    }
+
+    /// Returns whether a stream, of this or another port, shows a certificate that a client may present here.
+    pub fn accepts_client_of(&self, stream: &MaybeTlsStream) -> bool {
+        stream.peer_chain().is_some_and(|chain| self.is_client(&chain))
+    }
+
+    /// Returns whether a chain of certificates is one of a client, at present.
+    pub(super) fn is_client(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let (current, Some((own, intermediates))) = (self.current.load(), chain.split_first()) else {
+            return false;
+        };
+        let clients = current.clients.as_ref();
+        clients.is_some_and(|known| known.verify_client_cert(own, intermediates, UnixTime::now()).is_ok())
+    }
+
+    /// Returns the number of the reading of the files that is in use.
+    pub(super) fn reading(&self) -> u64 {
+        *self.readings.borrow()
+    }
+
+    /// Returns a receiver that sees each further reading of the files.
+    pub(super) fn readings(&self) -> watch::Receiver<u64> {
+        self.readings.subscribe()
     }
 
     /// Runs the server's handshake, within [`HANDSHAKE_TIMEOUT`]. Dropping the future closes the connection.
@@ -119,7 +186,8 @@ impl ServerTls {
         reload: ReloadSignal,
         mut report: impl FnMut(Option<Result<(), TlsError>>, &CertificateInfo) + Send,
     ) {
-        let files = [Some(&self.files.certificate), Some(&self.files.key), self.files.client_roots.as_ref()];
+        let ServerFiles { certificate, key, client_roots, other_roots, .. } = &self.files;
+        let files = [Some(certificate), Some(key), client_roots.as_ref(), other_roots.as_ref()];
         let mut watched: Vec<WatchedFile> = files
             .into_iter()
             .flatten()
@@ -137,6 +205,7 @@ impl ServerTls {
 
     fn reload(&self) -> Result<(), TlsError> {
         self.current.store(Arc::new(self.files.load()?));
+        self.readings.send_modify(|reading| *reading += 1);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -44,6 +45,14 @@ impl MaybeTlsStream {
         let Self::Tls(stream) = self else { return None };
         let (_, connection) = stream.get_ref();
         connection.peer_certificates()?.first().map(|certificate| Sha256::digest(certificate).into())
+    }
+
+    /// Returns the certificates that the peer presented, its own first; `None` without one.
+    pub(super) fn peer_chain(&self) -> Option<Vec<CertificateDer<'static>>> {
+        let Self::Tls(stream) = self else { return None };
+        let chain = stream.get_ref().1.peer_certificates()?;
+        (!chain.is_empty())
+            .then(|| chain.iter().map(|certificate| certificate.clone().into_owned()).collect())
     }
 
     /// Returns the TCP connection below, for its options.

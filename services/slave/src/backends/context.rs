@@ -9,6 +9,7 @@ use super::environment;
 use super::history::LogCapture;
 use super::redactor::Redactor;
 use super::shutdown::ShutdownGroup;
+use crate::identity_tokens::IdentityTokens;
 use crate::launcher::Launcher;
 
 /// Settings and services that all backends share. Cheap to clone.
@@ -28,6 +29,8 @@ pub(crate) struct BackendContext {
     pub(super) launcher: Launcher,
     /// The forward proxies on the way to HTTP servers.
     pub(super) ways: OutboundRules,
+    /// Signs tokens that tell HTTP servers who the client of a request is.
+    pub(super) tokens: Option<IdentityTokens>,
 }
 
 impl BackendContext {
@@ -42,7 +45,7 @@ impl BackendContext {
         let redactor = Redactor::new(secrets.iter().chain(&inherited));
         let shutdown = ShutdownGroup::default();
         let (launcher, ways) = (Launcher::Absent, OutboundRules::default());
-        Self { shutdown, redactor, max_output, check_interval, log_capture, launcher, ways }
+        Self { shutdown, redactor, max_output, check_interval, log_capture, launcher, ways, tokens: None }
     }
 
     /// Returns whether processes are started by a launcher.
@@ -58,5 +61,10 @@ impl BackendContext {
     /// Reaches HTTP servers by these ways.
     pub(crate) fn with_ways(self, ways: OutboundRules) -> Self {
         Self { ways, ..self }
+    }
+
+    /// Tells HTTP servers that ask for it who the client of a request is, by these tokens.
+    pub(crate) fn with_identity_tokens(self, tokens: Option<IdentityTokens>) -> Self {
+        Self { tokens, ..self }
     }
 }

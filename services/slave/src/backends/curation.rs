@@ -1,15 +1,12 @@
 //! What of a backend is offered, and under which names and texts: `tools`, `prompts`, `resources` and `prefix` of its entry in the
 //! `mcpServers` file. What is hidden cannot be called. Must not know the file, nor other backends.
 
-mod pattern;
-
 use std::collections::BTreeMap;
 
 use protocol::mcp::catalog::{CatalogEntry, ListKind};
 use protocol::mcp::members;
+use runtime::glob::{Glob, any_matches};
 use serde_json::value::RawValue;
-
-pub(crate) use pattern::Pattern;
 
 /// Curation of one backend's lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,9 +23,9 @@ pub struct Curation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListCuration {
     /// What is offered; `None`: everything.
-    pub(crate) allow: Option<Vec<Pattern>>,
+    pub(crate) allow: Option<Vec<Glob>>,
     /// What is not, also where `allow` names it.
-    pub(crate) deny: Vec<Pattern>,
+    pub(crate) deny: Vec<Glob>,
     /// Names that clients see, by the backend's own names.
     pub(crate) rename: BTreeMap<String, String>,
     /// Descriptions that clients see, by the backend's own names.
@@ -46,8 +43,8 @@ pub(crate) struct Curated {
 
 impl ListCuration {
     fn offers(&self, name: &str) -> bool {
-        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(name));
-        self.allow.as_deref().is_none_or(matches) && !matches(&self.deny)
+        self.allow.as_deref().is_none_or(|allowed| any_matches(allowed, name))
+            && !any_matches(&self.deny, name)
     }
 }
 
@@ -106,8 +103,8 @@ mod tests {
         CatalogEntry::read(kind, &RawValue::from_string(text.to_owned()).unwrap()).unwrap()
     }
 
-    fn patterns(texts: &[&str]) -> Vec<Pattern> {
-        texts.iter().map(|text| Pattern::new(text)).collect()
+    fn patterns(texts: &[&str]) -> Vec<Glob> {
+        texts.iter().map(|text| Glob::new(text)).collect()
     }
 
     fn shown(curation: &Curation, kind: ListKind, text: &str) -> Option<(String, String)> {

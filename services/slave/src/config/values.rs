@@ -148,6 +148,16 @@ pub(super) fn labels(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(labels)
 }
 
+/// Parses the issuer of tokens.
+pub(super) fn issuer(text: &str) -> Result<String, String> {
+    let is_plain = text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain {
+        Ok(text.to_owned())
+    } else {
+        Err("a URI, such as https://tools.example, of at most 255 characters".into())
+    }
+}
+
 /// Parses `SLAVE_BACKENDS`, and checks the file so that a wrong path is reported with the other problems.
 pub(super) fn readable_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);

@@ -23,6 +23,8 @@ runtime::variables! {
     slave_backends = Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered. Read again within a second of a change and at SIGHUP; unchanged servers keep running.";
     slave_tools = Says("none"), "Path of a YAML file of tools that are commands: each a program with a template of its arguments, run without a shell (docs/OPERATIONS.md, \"Commands as tools\"). Read again within a second of a change and at SIGHUP.";
     slave_policy = Says("every call is taken"), "Path of a YAML file that says for which client this slave runs which tool, prompt and resource, whatever the proxy allows. Read again when it changes and at SIGHUP; while it is gone, nothing is allowed: see ACCESS.";
+    identity_key_file = Says("backends get no tokens"), "PEM file of a private key (Ed25519 or ECDSA P-256) that signs tokens for HTTP backends whose entry asks for them: who the client of a request is. Further keys in it are published beside the first one. Read again within a second of a change and at SIGHUP: see ACCESS.";
+    identity_issuer = Says("urn:mcp-relay:slave: and SLAVE_NAME"), "Issuer (iss) of those tokens.";
     mr_pilot_command = Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell.";
     mr_pilot_hosts = Says("gitlab.com, github.com and the host of GITLAB_API"), "Comma-separated hosts that the URL of a review may name: host, host:port or *.domain; * for every host. The tokens of this slave may be sent to them.";
     mr_pilot_allow_comment = Value("1"), "0: refuse reviews that are to be posted as a comment (postComment).";

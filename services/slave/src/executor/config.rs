@@ -12,6 +12,7 @@ use crate::backends::commands::CommandTool;
 use crate::backends::history::LogCapture;
 use crate::backends::pilot::PilotConfig;
 use crate::backends::stdio::{StdioServer, StdioTiming};
+use crate::identity_tokens::IdentityTokens;
 use crate::launcher::Launcher;
 use crate::retention::RetentionLimits;
 
@@ -50,6 +51,8 @@ pub struct ExecutorConfig {
     pub launcher: Launcher,
     /// The forward proxies on the way to HTTP servers.
     pub ways: OutboundRules,
+    /// Signs tokens for HTTP servers that are told who the client of a request is.
+    pub identity_tokens: Option<IdentityTokens>,
 }
 
 impl Default for ExecutorConfig {
@@ -72,6 +75,7 @@ impl Default for ExecutorConfig {
             retention: RetentionLimits::default(),
             launcher: Launcher::default(),
             ways: OutboundRules::default(),
+            identity_tokens: None,
         }
     }
 }

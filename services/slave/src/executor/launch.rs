@@ -25,7 +25,8 @@ pub(super) fn start_backends(config: ExecutorConfig, registry: &Arc<BackendRegis
     let context =
         BackendContext::new(&config.secrets, config.max_output, config.timing.check, config.log_capture)
             .with_launcher(config.launcher)
-            .with_ways(config.ways);
+            .with_ways(config.ways)
+            .with_identity_tokens(config.identity_tokens);
     let shutdown = context.shutdown.clone();
     let servers = StdioServers::new(Arc::clone(registry), context.clone(), config.timing);
     if let Some(name) = config.probe_tool {

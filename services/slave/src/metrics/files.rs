@@ -16,6 +16,8 @@ pub(crate) enum ConfigFile {
     Code,
     /// `SLAVE_POLICY`.
     Policy,
+    /// `IDENTITY_KEY_FILE`.
+    IdentityKeys,
     /// A file of client, operator or session keys, by its label.
     Keys(&'static str),
 }
@@ -27,6 +29,7 @@ impl ConfigFile {
             Self::Tools => "tools",
             Self::Code => "code",
             Self::Policy => "policy",
+            Self::IdentityKeys => "identity_keys",
             Self::Keys(label) => label,
         }
     }

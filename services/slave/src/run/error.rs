@@ -18,6 +18,14 @@ pub enum RunError {
     /// The file of tools cannot be used.
     #[error(transparent)]
     Tools(#[from] ToolsFileError),
+    /// The file of keys for tokens cannot be used.
+    #[error("IDENTITY_KEY_FILE, {path}: expected {why}")]
+    IdentityKeys {
+        /// The file.
+        path: String,
+        /// What was expected; never what is in it.
+        why: String,
+    },
     /// TLS cannot be set up.
     #[error(transparent)]
     Dial(#[from] DialError),

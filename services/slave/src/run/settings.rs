@@ -24,6 +24,7 @@ use crate::retention::RetentionLimits;
 
 use super::error::RunError;
 use super::files::BackendsFile;
+use super::identity_keys;
 use super::tools_file::ReadTools;
 
 /// Bytes of a label's value.
@@ -32,7 +33,8 @@ const MAX_LABEL: usize = 255;
 /// Returns the executor's settings, with the backends of `SLAVE_BACKENDS` and the tools of `SLAVE_TOOLS` as the files are now.
 pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, RunError> {
     let (servers, tools) = (BackendsFile::read(config)?, ReadTools::read(config)?);
-    Ok(executor(config, servers.as_ref(), tools.as_ref(), None))
+    let settings = executor(config, servers.as_ref(), tools.as_ref(), None);
+    Ok(ExecutorConfig { identity_tokens: identity_keys::signer(config)?, ..settings })
 }
 
 /// Returns the content of the file of `SLAVE_BACKENDS` as it is now, for whoever checks it; nothing where none is configured.
@@ -117,6 +119,7 @@ pub(super) fn executor(
         retention: RetentionLimits { time: config.retention_time, bytes: config.retention_bytes },
         launcher: config.launcher.clone().map_or(Launcher::Absent, Launcher::Program),
         ways: config.common.ways.clone(),
+        identity_tokens: None,
         parked_ttl: config.parked_ttl,
         secrets: code.chain(pilot.secrets()).collect(),
     }

@@ -143,3 +143,52 @@ async fn in_a_batch_the_message_fails_and_not_the_request() {
     assert!(text.contains("\"forbidden\"") && text.matches("\"unknown_tool\"").count() == 2, "{text}");
     assert!(text.contains("\"result\""), "{text}");
 }
+
+#[tokio::test]
+async fn a_quota_counts_the_calls_of_a_day_of_each_client_or_of_all() {
+    let policy = |each: u32| {
+        format!(
+            "
+allow: [{{ who: anyone, tools: '*', prompts: '*' }}]
+deny: [{{ who: {{ key: ops }}, tools: fail }}]
+quotas:
+  - {{ name: devs, who: {{ group: devs }}, tools: echo, calls: {each} }}
+  - {{ name: sleeps, who: anyone, tools: sleep, calls: 1, share: together }}
+"
+        )
+    };
+    let files = Files::new(&policy(2));
+    let (proxy, _slave) = files.scene().await;
+    let (dev, intern, ops) = (client(&proxy, "dev"), client(&proxy, "intern"), client(&proxy, "ops"));
+    sees(&dev, &["echo", "fail", "payload", "sleep"]).await;
+    let echo = async |client: &Client| {
+        let answer = client.call("echo", json!({ "text": "x" })).await;
+        answer.response().get("result").map_or_else(|| answer.kind().to_owned(), |_| "ok".to_owned())
+    };
+    for (client, expected) in [
+        (&dev, "ok"),
+        (&dev, "ok"),
+        (&dev, "rate_limited"),
+        (&intern, "ok"),
+        (&intern, "ok"),
+        (&intern, "rate_limited"),
+        (&ops, "ok"),
+        (&ops, "ok"),
+        (&ops, "ok"),
+    ] {
+        assert_eq!(echo(client).await, expected);
+    }
+    // The other tools are free, and so is what is no call.
+    assert_eq!(dev.call("payload", json!({ "bytes": 3 })).await.text().len(), 3);
+    sees(&dev, &["echo", "fail", "payload", "sleep"]).await;
+    let sleep = json!({ "seconds": 0 });
+    assert!(ops.call("sleep", sleep.clone()).await.response().get("result").is_some());
+    let refused = dev.call("sleep", sleep).await;
+    assert_eq!((refused.status, refused.kind()), (429, "rate_limited"));
+    assert!(refused.error()["data"]["retryAfter"].as_u64().unwrap() <= 86_400, "{}", refused.error());
+    // Another number counts with what was used.
+    files.change(&proxy, &policy(3)).await;
+    for expected in ["ok", "rate_limited"] {
+        assert_eq!(echo(&dev).await, expected);
+    }
+}

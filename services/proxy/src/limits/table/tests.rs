@@ -16,7 +16,7 @@ fn routes(text: &str) -> Routes {
 fn admit(limits: &RateLimits, key: Option<&Key>, peer: &str) -> Result<(), Failure> {
     let headers = HeaderMap::new();
     let principal = key.map_or(Principal::ANYONE, Principal::of);
-    let credential = Credential { key: key.cloned().map(Arc::new), token: None };
+    let credential = Credential { key: key.cloned().map(Arc::new), ..Credential::default() };
     let peer = Some(peer.parse().unwrap());
     limits.admit(&CallContext { principal, credential: &credential, headers: &headers, peer })
 }

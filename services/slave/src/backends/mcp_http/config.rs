@@ -26,18 +26,21 @@ pub struct HttpServer {
     pub headers: Vec<(HeaderName, Secret)>,
     /// Authorities that are trusted, and the certificate that is presented.
     pub tls: ClientFiles,
+    /// The audience of tokens that tell it who the client of a request is; `None`: it gets none.
+    pub audience: Option<String>,
 }
 
 impl HttpServer {
     /// Returns whether both are the same server, spoken to in the same way.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let Self { url, transport, headers, tls } = self;
+        let Self { url, transport, headers, tls, audience } = self;
         let same = |((name, value), other): (&(HeaderName, Secret), &(HeaderName, Secret))| {
             *name == other.0 && value.expose() == other.1.expose()
         };
         *url == other.url
             && *transport == other.transport
             && *tls == other.tls
+            && *audience == other.audience
             && headers.len() == other.headers.len()
             && headers.iter().zip(&other.headers).all(same)
     }

@@ -1,6 +1,7 @@
 //! A message to a server, as far as its headers and its way depend on it. Must not know connections.
 
 use bytes::Bytes;
+use protocol::link::identity::Identity;
 use protocol::mcp::era::Version;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -22,6 +23,8 @@ pub(super) struct Outgoing {
     pub(super) cancels: Option<u64>,
     /// The arguments of a call.
     pub(super) arguments: Option<Box<RawValue>>,
+    /// The client of a call, as this slave has written it into the message.
+    pub(super) client: Option<Identity>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +57,8 @@ struct Params<'a> {
 struct Meta<'a> {
     #[serde(rename = "io.modelcontextprotocol/protocolVersion", borrow, default)]
     version: Option<&'a RawValue>,
+    #[serde(rename = "io.mcp-relay/identity", borrow, default)]
+    client: Option<&'a RawValue>,
 }
 
 fn read<'a, T: Deserialize<'a>>(json: Option<&'a RawValue>) -> Option<T> {
@@ -79,6 +84,7 @@ impl Outgoing {
             body: body.slice(..body.trim_ascii_end().len()),
             id: read(id).filter(|_| !method.is_empty()),
             name: read(name),
+            client: read(meta.client),
             version: read::<String>(meta.version).and_then(|version| Version::parse(&version)),
             cancels: read(params.request).filter(|_| method == "notifications/cancelled"),
             arguments: params.arguments.filter(|_| method == "tools/call").map(ToOwned::to_owned),
@@ -101,6 +107,9 @@ mod tests {
         assert_eq!((call.id, call.method.as_str(), call.name.as_deref()), (Some(4), "tools/call", Some("t")));
         assert_eq!(call.version, Some(Version::NEWEST));
         assert!(call.arguments.is_some() && call.body.ends_with(b"}"));
+        let told =
+            read(r#"{"id":4,"method":"ping","params":{"_meta":{"io.mcp-relay/identity":{"subject":"ci"}}}}"#);
+        assert_eq!(told.client.map(|client| client.subject).as_deref(), Some("ci"));
         let answer = read(r#"{"id":4,"result":{}}"#);
         assert_eq!((answer.id, answer.method.as_str()), (None, ""));
         let cancel = read(r#"{"method":"notifications/cancelled","params":{"requestId":9}}"#);

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response};
 use parking_lot::Mutex;
+use protocol::link::identity::Identity;
 use protocol::mcp::era::Version;
 use protocol::mcp::param_headers::header_text;
 use runtime::http_client::{ClientSettings, HttpClient, Protocols};
@@ -21,6 +22,7 @@ use super::fault::Fault;
 use super::inbox::Inbox;
 use super::outgoing::Outgoing;
 use super::state::State;
+use crate::identity_tokens::IdentityTokens;
 use crate::splice::strip_newlines;
 
 /// The header of a session.
@@ -42,6 +44,8 @@ pub(crate) struct UpstreamSettings {
     pub(crate) max_message: usize,
     /// The forward proxies on the way.
     pub(crate) ways: OutboundRules,
+    /// Signs tokens for servers that get them.
+    pub(crate) tokens: Option<IdentityTokens>,
 }
 
 /// A server, its session and its connections.
@@ -56,6 +60,7 @@ pub(crate) struct Upstream {
     pub(super) renewal: tokio::sync::Mutex<()>,
     client: HttpClient,
     headers: HeaderMap,
+    tokens: Option<IdentityTokens>,
 }
 
 impl Upstream {
@@ -69,7 +74,7 @@ impl Upstream {
         settings: UpstreamSettings,
         inbox: Box<dyn Inbox>,
     ) -> Result<Self, TlsError> {
-        let UpstreamSettings { max_message: limit, ways } = settings;
+        let UpstreamSettings { max_message: limit, ways, tokens } = settings;
         let extra_roots = ways.extra_roots().map(Path::to_owned);
         let settings = ClientSettings {
             tls: Some(ClientFiles { extra_roots, ..server.tls.clone() }.load()?),
@@ -84,6 +89,7 @@ impl Upstream {
         });
         Ok(Self {
             headers: headers.collect(),
+            tokens,
             client: HttpClient::new(settings),
             state: Mutex::default(),
             renewal: tokio::sync::Mutex::default(),
@@ -96,7 +102,7 @@ impl Upstream {
 
     /// Posts a message and returns the response, whatever its status.
     pub(super) async fn post(&self, to: &Url, message: &Outgoing) -> Result<Response<Incoming>, Fault> {
-        let mut headers = self.common();
+        let mut headers = self.common(message.client.as_ref());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         if let Some(version) = message.version {
@@ -110,7 +116,7 @@ impl Upstream {
 
     /// Asks for a stream of events: the rest of one after the event `last`, or one of its own.
     pub(super) async fn get(&self, last: Option<&str>) -> Result<Response<Incoming>, Fault> {
-        let mut headers = self.common();
+        let mut headers = self.common(None);
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
             headers.insert(LAST_EVENT, last);
@@ -121,7 +127,8 @@ impl Upstream {
     /// Ends the session, if there is one.
     pub(crate) async fn end_session(&self) {
         if self.state.lock().session.is_some() {
-            let ended = self.send(Method::DELETE, self.server.url.clone(), self.common(), Bytes::new()).await;
+            let ended =
+                self.send(Method::DELETE, self.server.url.clone(), self.common(None), Bytes::new()).await;
             tracing::debug!(backend = &*self.backend, ended = ended.is_ok(), "ended the server's session");
         }
     }
@@ -136,9 +143,17 @@ impl Upstream {
         self.inbox.message(request.and_then(|request| request.id), message.into());
     }
 
-    /// Returns the entry's headers with those of the session.
-    fn common(&self) -> HeaderMap {
+    /// Returns the entry's headers with those of the session, and the token that says whose request it is.
+    fn common(&self, client: Option<&Identity>) -> HeaderMap {
         let mut headers = self.headers.clone();
+        if let Some((tokens, audience)) = self.tokens.as_ref().zip(self.server.audience.as_ref()) {
+            let token = tokens.sign(audience, client);
+            let value = token.and_then(|token| HeaderValue::try_from(format!("Bearer {token}")).ok());
+            if let Some(mut value) = value {
+                value.set_sensitive(true);
+                headers.insert(AUTHORIZATION, value);
+            }
+        }
         let state = self.state.lock();
         if let Some(session) = &state.session {
             headers.insert(SESSION, session.clone());

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use protocol::mcp::catalog::check_name;
+use runtime::glob::Glob;
 use serde_json::Value;
 
 use super::entry::EntryReader;
 use crate::backends::Curation;
-use crate::backends::curation::{ListCuration, Pattern};
+use crate::backends::curation::ListCuration;
 
 /// Members of the rules of one list.
 const RULES: &[&str] = &["allow", "deny", "rename", "describe"];
@@ -105,7 +106,7 @@ impl EntryReader<'_> {
         }
     }
 
-    fn patterns(&mut self, member: &str, value: Option<&Value>) -> Option<Vec<Pattern>> {
+    fn patterns(&mut self, member: &str, value: Option<&Value>) -> Option<Vec<Glob>> {
         let items = match value {
             None | Some(Value::Null) => return None,
             Some(Value::Array(items)) => items.iter().map(Value::as_str).collect::<Option<Vec<_>>>(),
@@ -114,7 +115,7 @@ impl EntryReader<'_> {
         if items.is_none() {
             self.report(member, "a list of names, in which * stands for any characters");
         }
-        items.map(|items| items.into_iter().map(Pattern::new).collect())
+        items.map(|items| items.into_iter().map(Glob::new).collect())
     }
 
     fn texts(&mut self, member: &str, value: Option<&Value>) -> BTreeMap<String, String> {
@@ -156,17 +157,14 @@ mod tests {
         }));
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(curation.prefix, "gh_");
-        assert_eq!(curation.tools.allow, Some(vec![Pattern::new("a*")]));
-        assert_eq!(curation.tools.deny, [Pattern::new("ab"), Pattern::new("z")]);
+        assert_eq!(curation.tools.allow, Some(vec![Glob::new("a*")]));
+        assert_eq!(curation.tools.deny, [Glob::new("ab"), Glob::new("z")]);
         assert_eq!(curation.tools.rename["a"], "x");
         assert!(!curation.offers_resource("file:///etc/x"));
         for (entry, allow) in [
-            (json!({"tools": ["*"]}), Some(vec![Pattern::new("*")])),
+            (json!({"tools": ["*"]}), Some(vec![Glob::new("*")])),
             (json!({"tools": []}), Some(vec![])),
-            (
-                json!({"includeTools": ["a"], "tools": ["b"]}),
-                Some(vec![Pattern::new("b"), Pattern::new("a")]),
-            ),
+            (json!({"includeTools": ["a"], "tools": ["b"]}), Some(vec![Glob::new("b"), Glob::new("a")])),
             (json!({"tools": null}), None),
             (json!({}), None),
         ] {

@@ -89,7 +89,8 @@ impl<'a> EntryReader<'a> {
         Some(StdioServer {
             name: self.name.to_owned(),
             concurrency: self.concurrency(),
-            identity: self.identity(),
+            // Who gets a token finds the same in `_meta`.
+            identity: remote.audience.is_some() || self.identity(),
             sharing: self.sharing(),
             curation: self.curation(),
             remote: Some(remote),
@@ -127,10 +128,18 @@ impl<'a> EntryReader<'a> {
             None | Some(Value::Null) => false,
             Some(Value::Bool(value)) => *value,
             Some(_) => {
-                self.report("identity", "true or false");
+                self.report(
+                    "identity",
+                    "true or false; with a url also \"token\", or an object with \"audience\"",
+                );
                 false
             }
         }
+    }
+
+    /// Returns whether a variable of the slave is set.
+    pub(super) fn is_set(&self, variable: &str) -> bool {
+        (self.variable)(variable).is_some_and(|value| !value.is_empty())
     }
 
     fn command(&mut self) -> String {

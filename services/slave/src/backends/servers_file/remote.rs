@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use runtime::secret::Secret;
 use runtime::tls::{ClientFiles, File};
 use serde_json::Value;
@@ -35,7 +35,38 @@ impl EntryReader<'_> {
     /// Returns the server; `None` if its address cannot be used.
     pub(super) fn http_server(&mut self, transport: HttpTransport) -> Option<HttpServer> {
         let (headers, tls) = (self.headers(), self.tls());
-        Some(HttpServer { url: self.url()?, transport, headers, tls })
+        let url = self.url()?;
+        let audience = self.audience(&url);
+        if audience.is_some() && headers.iter().any(|(name, _)| *name == AUTHORIZATION) {
+            self.report("headers.Authorization", "no such header: the token of \"identity\" is sent there");
+        }
+        Some(HttpServer { url, transport, headers, tls, audience })
+    }
+
+    /// Returns the audience of the server's tokens; `None`: it gets none.
+    fn audience(&mut self, url: &Url) -> Option<String> {
+        let audience = match self.value.get("identity") {
+            Some(Value::String(word)) if word == "token" => {
+                // What stands behind the path may be a secret.
+                let mut plain = url.clone();
+                plain.set_query(None);
+                plain.to_string()
+            }
+            Some(Value::Object(members)) => match members.get("audience") {
+                Some(Value::String(text)) if members.len() == 1 && !text.trim().is_empty() => {
+                    self.expand("identity.audience", text).trim().to_owned()
+                }
+                _ => {
+                    self.report("identity", "an object with \"audience\" alone, a text");
+                    return None;
+                }
+            },
+            _ => return None,
+        };
+        if !self.is_set("IDENTITY_KEY_FILE") {
+            self.report("identity", "IDENTITY_KEY_FILE, which signs tokens, or true in place of a token");
+        }
+        Some(audience)
     }
 
     fn url(&mut self) -> Option<Url> {
@@ -171,6 +202,26 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_for_the_server_itself_unless_the_entry_says_for_whom() {
+        let variable = |name: &str| (name == "IDENTITY_KEY_FILE").then(|| "/key".to_owned());
+        for (entry, expected) in [
+            (json!({ "url": "http://h/mcp?s3cret=1" }), None),
+            (json!({ "url": "http://h/mcp?s3cret=1", "identity": true }), None),
+            (json!({ "url": "http://h/mcp?s3cret=1", "identity": "token" }), Some("http://h/mcp")),
+            (json!({ "url": "http://h", "identity": { "audience": "https://x" } }), Some("https://x")),
+        ] {
+            let mut reader = EntryReader::new("web", &entry, &variable);
+            let server = reader.read().unwrap();
+            assert_eq!(server.remote.unwrap().audience.as_deref(), expected, "{:?}", reader.problems);
+            assert_eq!((server.identity, reader.problems.len()), (entry.get("identity").is_some(), 0));
+        }
+        let both = json!({ "url": "http://h", "identity": "token", "headers": { "authorization": "x" } });
+        let mut reader = EntryReader::new("web", &both, &variable);
+        reader.read();
+        assert!(reader.problems.join("; ").contains("headers.Authorization"), "{:?}", reader.problems);
+    }
+
+    #[test]
     fn what_cannot_be_used_is_named_without_its_value() {
         for (entry, member) in [
             (json!({ "type": "http" }), "\"url\""),
@@ -183,6 +234,10 @@ mod tests {
             (json!({ "url": "http://h", "headers": { "Mcp-Session-Id": "s3cret" } }), "Mcp-Session-Id"),
             (json!({ "url": "http://h", "headers": { "X": "a\ns3cret" } }), "\"headers.X\""),
             (json!({ "url": "http://h", "headers": { "X": "${NOPE}" } }), "NOPE"),
+            (json!({ "url": "http://h", "identity": "token" }), "IDENTITY_KEY_FILE"),
+            (json!({ "url": "http://h", "identity": "s3cret" }), "\"identity\""),
+            (json!({ "url": "http://h", "identity": { "audience": 1 } }), "\"identity\""),
+            (json!({ "url": "http://h", "identity": { "audience": "a", "s3cret": 1 } }), "\"identity\""),
             (json!({ "url": "http://h", "tls": { "insecure": true } }), "\"tls.insecure\""),
             (json!({ "url": "http://h", "tls": { "cert": "/s3cret" } }), "\"tls\""),
             (json!({ "url": "http://h", "tls": { "ca": "/s3cret" } }), "\"tls.ca\""),

@@ -29,6 +29,7 @@ use crate::backends::context::BackendContext;
 use crate::backends::history::{LogCapture, ProcessHistory};
 use crate::backends::redactor::Redactor;
 use crate::call::{Answer, Backend, Exchange, Request};
+use crate::identity_tokens::IdentityTokens;
 use crate::launcher::Launcher;
 use crate::metrics::{self, DropReason};
 use crate::outcome::BackendOutcome;
@@ -55,6 +56,7 @@ pub(crate) struct StdioBackend {
     pub(super) max_output: usize,
     pub(super) launcher: Launcher,
     pub(super) ways: OutboundRules,
+    pub(super) tokens: Option<IdentityTokens>,
     /// `None` while no child is ready.
     pub(super) current: ArcSwapOption<ReadySession>,
     pub(super) history: Arc<ProcessHistory>,
@@ -86,6 +88,7 @@ impl StdioBackend {
             max_output: context.max_output,
             launcher: context.launcher.clone(),
             ways: context.ways.clone(),
+            tokens: context.tokens.clone(),
             current: ArcSwapOption::empty(),
             history,
             server,
@@ -102,6 +105,7 @@ impl StdioBackend {
             max_output: self.max_output,
             launcher: self.launcher.clone(),
             ways: self.ways.clone(),
+            tokens: self.tokens.clone(),
             current: ArcSwapOption::empty(),
             history: Arc::new(ProcessHistory::new(LogCapture::Off, &self.launcher)),
             odd: Arc::clone(&self.odd),

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::messages::modern_meta;
 use crate::call::Request;
+use crate::identity_tokens::IDENTITY_CLAIM;
 use crate::splice::{Edit, member_at, splice, strip_newlines};
 
 /// Protocol members of a modern `_meta`: a modern backend requires them of its client, a legacy one does not expect them.
@@ -38,7 +39,7 @@ pub(super) struct Forwarding<'a> {
 }
 
 /// Member of `_meta` with the client's identity: `issuer`, `subject`, `name` and `groups`.
-pub(super) const IDENTITY: &str = "io.mcp-relay/identity";
+pub(super) const IDENTITY: &str = IDENTITY_CLAIM;
 
 /// What a child is told of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]

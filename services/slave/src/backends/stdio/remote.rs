@@ -53,8 +53,12 @@ impl RemoteSession {
             .with_watched(Arc::clone(&backend.watched));
         let inbox = SessionInbox { session: Arc::clone(&session), reader: Mutex::new(reader) };
         let name = Arc::clone(&backend.name);
-        let limits = UpstreamSettings { max_message: backend.max_output, ways: backend.ways.clone() };
-        let upstream = Upstream::new(name, server.clone(), limits, Box::new(inbox));
+        let settings = UpstreamSettings {
+            max_message: backend.max_output,
+            ways: backend.ways.clone(),
+            tokens: backend.tokens.clone(),
+        };
+        let upstream = Upstream::new(name, server.clone(), settings, Box::new(inbox));
         let upstream = Arc::new(upstream.map_err(io::Error::other)?);
         let of_task = Arc::clone(&upstream);
         let carrier = tokio::spawn(async move { mcp_http::run(&of_task, messages).await });

@@ -4,15 +4,27 @@ use std::fmt;
 
 /// A pattern of a whole text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Glob(String);
+pub struct Glob(String);
 
 impl Glob {
-    pub(crate) fn new(text: &str) -> Self {
+    /// Makes a pattern of its text.
+    pub fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// Returns whether the pattern stands for the whole text. Takes time in proportion to the product of both lengths at most.
-    pub(crate) fn matches(&self, text: &str) -> bool {
+    /// Makes a pattern where `*` may stand at the end only: a name, or the beginning of names. `None` where it stands elsewhere.
+    pub fn name_or_beginning(text: &str) -> Option<Self> {
+        (!text.strip_suffix('*').unwrap_or(text).contains('*')).then(|| Self::new(text))
+    }
+
+    /// Returns the name where the pattern stands for one alone.
+    pub fn exact_name(&self) -> Option<&str> {
+        (!self.0.contains('*')).then_some(&*self.0)
+    }
+
+    /// Returns whether the pattern stands for the whole text. Allocates nothing; takes time in proportion to the product of both lengths at
+    /// most.
+    pub fn matches(&self, text: &str) -> bool {
         let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
         let (mut at, mut read) = (0, 0);
         // Where the last star stands, and what it stands for so far.
@@ -41,7 +53,7 @@ impl fmt::Display for Glob {
 }
 
 /// Returns whether one of the patterns matches.
-pub(crate) fn any_matches(globs: &[Glob], text: &str) -> bool {
+pub fn any_matches(globs: &[Glob], text: &str) -> bool {
     globs.iter().any(|glob| glob.matches(text))
 }
 
@@ -72,6 +84,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_name_or_beginning_has_its_star_at_the_end() {
+        for (text, name) in [("deploy", Some("deploy")), ("deploy_*", None), ("*", None), ("", Some(""))] {
+            assert_eq!(Glob::name_or_beginning(text).unwrap().exact_name(), name, "{text}");
+        }
+        for text in ["a*b", "a**", "*a"] {
+            assert_eq!(Glob::name_or_beginning(text), None, "{text}");
+        }
+    }
+
     /// The plain definition.
     fn plain(pattern: &[u8], text: &[u8]) -> bool {
         match pattern.split_first() {
@@ -83,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_match_is_that_of_the_definition(pattern in "[ab*]{0,8}", text in "[ab]{0,10}") {
+        fn the_match_is_that_of_the_definition(pattern in "[abü*]{0,8}", text in "[abü]{0,10}") {
             prop_assert_eq!(Glob::new(&pattern).matches(&text), plain(pattern.as_bytes(), text.as_bytes()));
         }
     }
