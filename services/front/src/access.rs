@@ -1,9 +1,10 @@
 //! Who is served, in words: for the log at start, the status document and the status page. Must not decide it.
 
 use runtime::config::AnonymousAccess;
+use runtime::tls::CertificateUse;
 use serde_json::{Value, json};
 
-use crate::config::{BindScope, CertificateUse, EdgeConfig};
+use crate::config::{BindScope, EdgeConfig};
 
 /// Who is let in where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

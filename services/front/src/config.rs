@@ -8,6 +8,7 @@ use policy::PolicyStore;
 use runtime::config::{AllowedHosts, AllowedOrigins, AnonymousAccess, ClientLimits};
 use runtime::keys::KeyStore;
 use runtime::secret::SessionKeys;
+use runtime::tls::CertificateUse;
 use runtime::tokens::TokenVerifier;
 use runtime::trusted::TrustedProxies;
 
@@ -27,16 +28,6 @@ impl BindScope {
     pub fn of(address: std::net::IpAddr) -> Self {
         if address.is_loopback() { Self::Loopback } else { Self::Network }
     }
-}
-
-/// What certificates of clients are good for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CertificateUse {
-    /// Whoever shows one needs neither key nor token.
-    #[default]
-    Accepted,
-    /// Each client has to show one, besides a key or token where there are some.
-    Required,
 }
 
 /// Settings of an [`Edge`](crate::Edge).

@@ -33,7 +33,7 @@ mod usage;
 
 pub use access::AccessReport;
 pub use authority::{Answering, Authority, Issued, TokenEnd};
-pub use config::{BindScope, CertificateUse, EdgeConfig};
+pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;
 pub use http::response_body::ResponseBody;
 pub use http::response_stream::BodyAborted;

@@ -13,7 +13,7 @@ mod stream;
 
 pub use certificate::{CertificateInfo, certificate_info};
 pub use client::{ClientFiles, pinned};
-pub use client_certificate::ClientCertificate;
+pub use client_certificate::{CertificateUse, ClientCertificate};
 pub use explain::{TlsFailure, TlsPeer, explain};
 pub use files::{File, HANDSHAKE_TIMEOUT, TlsError};
 pub use server::{Presenting, ServerFiles, ServerTls};

@@ -9,12 +9,12 @@ use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri};
 use protocol::mcp::failure::Failure;
 use runtime::config::{AllowedOrigins, AnonymousAccess, is_loopback_authority};
 use runtime::keys::KeyStore;
-use runtime::tls::ClientCertificate;
+use runtime::tls::{CertificateUse, ClientCertificate};
 use runtime::tokens::TokenError;
 
 use super::metadata::Shown;
 use super::revocation::{Ending, TextEnding};
-use crate::config::{BindScope, CertificateUse, EdgeConfig};
+use crate::config::{BindScope, EdgeConfig};
 use crate::method::truncate;
 use crate::principal::Credential;
 

@@ -100,7 +100,7 @@ impl Accepted {
                     tracing::debug!("A client's TLS failed: {failure}");
                 };
                 let stream = accepted.map_err(explained).ok()?;
-                let certificate = tls.client_of(&stream).map(Arc::new);
+                let certificate = ClientCertificate::of(&stream, tls).map(Arc::new);
                 Some(Opened { stream, certificate })
             }
         }

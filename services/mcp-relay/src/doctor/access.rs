@@ -1,8 +1,8 @@
 //! Checks of who is served over HTTP: keys of clients and operators. Knows no mode.
 
-use front::CertificateUse;
 use runtime::config::{AnonymousAccess, CommonConfig, is_loopback_authority};
 use runtime::listen::ListenAddr;
+use runtime::tls::CertificateUse;
 
 use super::report::Report;
 

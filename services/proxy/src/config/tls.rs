@@ -3,9 +3,8 @@
 
 use std::path::PathBuf;
 
-use front::CertificateUse;
 use runtime::env::{Reader, Setting, parse};
-use runtime::tls::{File, Presenting, ServerFiles};
+use runtime::tls::{CertificateUse, File, Presenting, ServerFiles};
 
 use super::variables::Settings;
 

@@ -148,8 +148,7 @@ pub(super) fn begin(
     new_call.header.client = client.and_then(|client| fleet.client_id(&client));
     let call = new_call.open(pool, times, fleet)?;
     let NewCall { at, mut header, tool, .. } = new_call;
-    let requester = pool.access.is_some().then(|| Arc::new(context.requester().into_owned()));
-    let origin = Origin::of(context, &mut header, requester);
+    let origin = Origin::of(context, &mut header, pool);
     let response = Arc::new(ResponseRx::default());
     let target = Target {
         call: &call,

@@ -46,12 +46,10 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Takes the session and the request id out of the header, which must have been encoded before.
-    pub(super) fn of(
-        context: &CallContext<'_>,
-        header: &mut CallHeader,
-        requester: Option<Arc<Requester<'static>>>,
-    ) -> Self {
+    /// Takes the session and the request id out of the header, which must have been encoded before. Who asks is kept where a policy
+    /// decides about the pool, again with each slave.
+    pub(super) fn of(context: &CallContext<'_>, header: &mut CallHeader, pool: &Pool) -> Self {
+        let requester = pool.access.is_some().then(|| Arc::new(context.requester().into_owned()));
         let client = Client::of(context, header);
         let name = header.session.take().zip(header.request_id.take());
         let name = name.map(|(session, request_id)| CallName { session, request_id });

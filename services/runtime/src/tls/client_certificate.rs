@@ -10,6 +10,17 @@ use tokio::time::sleep;
 
 use super::certificate::{holder_names, last_second};
 use super::server::ServerTls;
+use super::stream::MaybeTlsStream;
+
+/// What certificates of clients are good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateUse {
+    /// Whoever shows one needs neither key nor token.
+    #[default]
+    Accepted,
+    /// Each client has to show one, besides a key or token where there are some.
+    Required,
+}
 
 /// Names that a certificate may have.
 const MAX_NAMES: usize = 16;
@@ -38,8 +49,14 @@ impl fmt::Debug for ClientCertificate {
 }
 
 impl ClientCertificate {
+    /// The certificate that the client of a stream presented to `server`; `None`: none, or clients are asked for none.
+    pub fn of(stream: &MaybeTlsStream, server: Arc<ServerTls>) -> Option<Self> {
+        let chain = stream.peer_chain().filter(|_| server.asks_clients())?;
+        Some(Self::new(chain, server))
+    }
+
     /// The certificate at the head of a chain that was presented to `server`.
-    pub(super) fn new(chain: Vec<CertificateDer<'static>>, server: Arc<ServerTls>) -> Self {
+    fn new(chain: Vec<CertificateDer<'static>>, server: Arc<ServerTls>) -> Self {
         let names = holder_names(&chain).filter(|names| {
             !names.is_empty() && names.len() <= MAX_NAMES && names.iter().all(|name| name.len() <= MAX_NAME)
         });

@@ -18,7 +18,6 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::{CertificateInfo, certificate_info};
-use super::client_certificate::ClientCertificate;
 use super::files::{ALPN, File, HANDSHAKE_TIMEOUT, TlsError, check_identity, identity, provider, roots};
 use super::stream::MaybeTlsStream;
 use crate::follow::{ReloadSignal, WatchedFile};
@@ -131,10 +130,9 @@ impl ServerTls {
         self.current.load().info.clone()
     }
 
-    /// Returns the certificate that the client of a stream presented; `None`: none, or clients are asked for none.
-    pub fn client_of(self: &Arc<Self>, stream: &MaybeTlsStream) -> Option<ClientCertificate> {
-        self.files.client_roots.as_ref()?;
-        Some(ClientCertificate::new(stream.peer_chain()?, Arc::clone(self)))
+    /// Returns whether clients are asked for a certificate.
+    pub(super) fn asks_clients(&self) -> bool {
+        self.files.client_roots.is_some()
     }
 
     /// Returns whether each client needs a certificate.

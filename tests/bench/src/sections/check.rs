@@ -62,10 +62,10 @@ impl Role {
 
     /// Starts a relay of which this process is counted.
     fn start_counted(self, binary: &Path, counter: &Counter) -> Result<Relay> {
-        let (plain, counted) = (Program::plain(binary), Program::counted(binary, counter));
+        let (plain, traced) = (Program::plain(binary), Program::counted(binary, counter));
         match self {
-            Self::Proxy => Relay::start_as(counted, plain),
-            Self::Slave => Relay::start_as(plain, counted),
+            Self::Proxy => Relay::start_as(traced, plain),
+            Self::Slave => Relay::start_as(plain, traced),
         }
     }
 }

@@ -72,7 +72,7 @@ async fn batched(proxy: &Proxy, authorization: &str) -> Vec<String> {
     let messages = KINDS.iter().enumerate().map(|(id, (method, _, name))| {
         json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params(method, name) })
     });
-    let mut exchange = client.post(Value::from_iter(messages).to_string().as_bytes()).await;
+    let mut exchange = client.post(messages.collect::<Value>().to_string().as_bytes()).await;
     let body = exchange.rest().await;
     let text = String::from_utf8_lossy(&body);
     // One array, or an event for each message.

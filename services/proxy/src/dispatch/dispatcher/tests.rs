@@ -60,7 +60,7 @@ fn dispatcher() -> Dispatcher {
     let now = Instant::now();
     let forwarder = Forwarder::new(registry, InstanceId(1), StartWindow::begin(now, Duration::ZERO, 1));
     forwarder.directory.store(Arc::new(directory));
-    let times = CallTimes { silence: Duration::from_secs(60), total: Duration::from_secs(60) };
+    let times = CallTimes { silence: Duration::from_mins(1), total: Duration::from_mins(1) };
     let settings = ActiveSettings::new(policies, codes, None);
     Dispatcher::new(forwarder, settings, times, Activity::new("slave", Preview::No))
 }
@@ -68,7 +68,7 @@ fn dispatcher() -> Dispatcher {
 /// Returns how often a call allocates until it is on its way, with this key.
 fn allocations(dispatcher: &Dispatcher, key: Option<Key>) -> u64 {
     let headers = HeaderMap::new();
-    let credential = Credential { key: key.map(Arc::new), token: None };
+    let credential = Credential { key: key.map(Arc::new), token: None, certificate: None };
     // The principal is the same, so that only what is asked of the key differs.
     let context = CallContext { credential: &credential, ..CallContext::anonymous(&headers) };
     let call = || {
