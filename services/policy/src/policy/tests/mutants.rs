@@ -142,8 +142,11 @@ deny:
   - { who: { group: intern }, tools: push }
 ";
 
-/// Requests of the table: policy, groups of the client, kind and name, arguments (`None`: a list), and the decision.
-const TABLE: [(&str, &[&str], &str, Option<&str>, &str); 22] = [
+/// Policy, groups of the client, kind and name, arguments (`None`: a list), and the decision.
+type Row = (&'static str, &'static [&'static str], &'static str, Option<&'static str>, &'static str);
+
+/// Requests of the table.
+const TABLE: [Row; 22] = [
     (CLOSED, &["dev"], "read", Some("{}"), "allow"),
     (CLOSED, &["dev"], "read", Some(r#"{"file":"secret"}"#), "forbidden"),
     (CLOSED, &["dev"], "read", None, "allow"),
