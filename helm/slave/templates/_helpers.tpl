@@ -64,6 +64,22 @@
 {{- dict "mcpServers" .Values.backends | toPrettyJson -}}
 {{- end }}
 
+{{/* The ConfigMap of the tools that are commands, if there are any. */}}
+{{- define "slave.toolsConfigMap" -}}
+{{- if .Values.toolsConfigMap -}}
+{{- if .Values.tools -}}
+{{- fail "tools and toolsConfigMap are both set: use one" -}}
+{{- end -}}
+{{- .Values.toolsConfigMap -}}
+{{- else if .Values.tools -}}
+{{- include "relay.fullname" . }}-tools
+{{- end -}}
+{{- end }}
+
+{{- define "slave.toolsFile" -}}
+{{- dict "tools" .Values.tools | toYaml -}}
+{{- end }}
+
 {{- define "slave.toolImage" -}}
 {{- if .Values.toolImage.repository -}}
 {{- include "relay.image" .Values.toolImage -}}
