@@ -1,6 +1,8 @@
 """A client on the Python SDKs that does what users' clients do, against the real servers that run.py starts behind the relay.
 
-    python client.py mcp-auto|mcp-legacy|fastmcp URL
+    python client.py mcp-auto|mcp-legacy|mcp-sse|fastmcp URL
+
+mcp-sse is on the transport of 2024-11-05.
 
 Writes one line a step: `ok NAME` or `FAILED NAME: why`.
 """
@@ -66,9 +68,12 @@ async def connect():
         client = fastmcp.Client(URL, elicitation_handler=elicit_fast, sampling_handler=sample_fast, roots=["file:///srv/project"], message_handler=message)
     else:
         from mcp.client.client import Client
+        from mcp.client.sse import sse_client
 
+        old = KIND == "mcp-sse"
+        server = sse_client(URL.removesuffix("/mcp") + "/sse") if old else URL
         client = Client(
-            URL, mode=KIND.removeprefix("mcp-"), elicitation_callback=elicit, sampling_callback=sample,
+            server, mode="legacy" if old else KIND.removeprefix("mcp-"), elicitation_callback=elicit, sampling_callback=sample,
             list_roots_callback=roots, message_handler=message,
         )
     async with client:

@@ -73,10 +73,10 @@ def inspector(url, env):
 
 
 def scripts():
-    for kind in ("sdk1", "sdk2-legacy", "sdk2-auto"):
+    for kind in ("sdk1", "sdk1-sse", "sdk2-legacy", "sdk2-auto"):
         # Where modules are found: the script is not beside them.
         yield kind, [install.node(TOOLS), str(TOOLS / "client.mjs"), kind]
-    for kind in ("mcp-auto", "mcp-legacy", "fastmcp"):
+    for kind in ("mcp-auto", "mcp-legacy", "mcp-sse", "fastmcp"):
         yield kind, [str(PYTHON), "-W", "ignore", str(HERE / "client.py"), kind]
 
 
