@@ -250,7 +250,7 @@ async fn a_failure_after_events_is_an_error_response_and_within_a_message_aborts
 
     for headers in [BOTH, &[("accept", "text/event-stream")][..]] {
         for broken in [Some(ResponseEvent::Failed(Failure::OutcomeUnknown)), None] {
-            let script = rig.script(1);
+            let script = rig.script(2);
             script.send(piece(0, "{\"a\":".into())).await.unwrap();
             let body = call(&rig, headers).await.into_body();
             // Only now, since nothing was sent yet before.
