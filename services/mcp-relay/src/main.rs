@@ -16,7 +16,6 @@ mod import;
 mod install;
 mod local_server;
 mod mcp;
-mod memory;
 mod mode;
 mod output;
 mod policy;

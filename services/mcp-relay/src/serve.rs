@@ -13,7 +13,6 @@ use runtime::traces::Traces;
 use slave::config::{Role, SlaveConfig};
 
 use crate::command_error::CommandError;
-use crate::memory;
 use crate::mode::Mode;
 use crate::reference::TABLES;
 
@@ -21,7 +20,6 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Runs the service of `mode` until a signal. `Ok` means that it ended as asked.
 pub(crate) async fn run(mode: Mode, snapshot: &Snapshot) -> Result<(), CommandError> {
-    tokio::spawn(memory::return_freed());
     match mode {
         Mode::Proxy => {
             let loaded = Setup::load(snapshot)?;
