@@ -17,7 +17,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth check deny charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench soak setup
+.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth check deny charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench bench-check profile soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,14 @@ bench: ## Measure cost, latency and memory; writes docs/BENCHMARKS.md
 	./scripts/setup bench
 	$(CARGO) build --locked --release -p mcp-relay -p mcp-relay-bench
 	./target/release/mcp-relay-bench
+
+bench-check: ## Fail where a call costs more than its bound in tests/bench/bounds.json (installs valgrind, strace, nginx); RECORD=1 writes the bounds
+	./scripts/setup bench
+	$(CARGO) build --locked --release -p mcp-relay -p mcp-relay-bench
+	./target/release/mcp-relay-bench --check tests/bench/bounds.json $(if $(RECORD),--record)
+
+profile: ## Draw flame graphs of proxy and slave under the bench into target/profile (needs perf and Python); SHAPE=0 (of 0 to 5), PROFILE_SECONDS=10
+	./scripts/profile $(or $(SHAPE),0) $(or $(PROFILE_SECONDS),10)
 
 soak: ## Simulate many seeds, then storm real processes; SOAK_SECONDS=600 or CALLS=n, SEED=n, RELEASE=1
 	SIM_SEEDS=$$((10 * $(SIM_SEEDS))) $(CARGO) test --locked -p mcp-relay-protocol --test simulation
