@@ -56,6 +56,35 @@ async fn all_processes_are_killed_on_demand_also_those_that_ignore_sigterm() {
     assert!(!ids.iter().any(|id| is_alive(id)), "nothing is left when the launcher is gone");
 }
 
+/// Returns whether the backend of a launcher with this plan may have transparent huge pages.
+fn huge_pages_of_backend(plan: &str) -> String {
+    let mut command = Command::new(fixture("exec_backend"));
+    command.args([
+        "exec-backend",
+        "--plan",
+        plan,
+        "--",
+        "sed",
+        "-n",
+        "s/^THP_enabled:\\s*//p",
+        "/proc/self/status",
+    ]);
+    String::from_utf8(command.stdin(Stdio::null()).output().unwrap().stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_backend_has_huge_pages_though_its_slave_has_turned_them_off_for_itself() {
+    let confinement = r#""confinement":{"On":{"limits":{},"ports":{}}}"#;
+    let (plain, again) =
+        (format!("{{{confinement}}}"), format!(r#"{{"huge_pages":"OnAgain",{confinement}}}"#));
+    assert_eq!(huge_pages_of_backend(&plain), "1");
+    // Inherited by the launchers, as from a slave.
+    nix::sys::prctl::set_thp_disable(true).unwrap();
+    let seen = [huge_pages_of_backend(&plain), huge_pages_of_backend(&again)];
+    nix::sys::prctl::set_thp_disable(false).unwrap();
+    assert_eq!(seen, ["0", "1"], "off where the slave's own starter wants it so");
+}
+
 #[tokio::test]
 async fn a_launcher_that_is_killed_takes_its_backend_with_it() {
     let folder = tempfile::tempdir().unwrap();
