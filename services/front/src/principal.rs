@@ -178,6 +178,12 @@ impl Credential {
         }
     }
 
+    /// Returns who the sender is where it has shown nothing but a certificate.
+    pub fn identity_by_certificate(&self) -> Option<Identity> {
+        let is_alone = self.key.is_none() && self.token.is_none();
+        Identity::of_certificate(self.certificate_names()).filter(|_| is_alone)
+    }
+
     /// Returns what the sender's token lets it do; empty for keys.
     pub fn scopes(&self) -> &[String] {
         self.token.as_deref().map_or(&[], |token| &token.scopes)

@@ -125,7 +125,7 @@ fn report_reload(reloaded: &Result<(), TlsError>) {
                 File::Key => "TLS_KEY",
                 File::Roots => "A file of authorities (TLS_CLIENT_CA, TLS_HTTP_CLIENT_CA)",
             };
-            tracing::error!("{variable} cannot be used, what was read before stays: {error}");
+            tracing::error!("{variable} cannot be used, the certificate of before stays: {error}");
             metrics::record_config_reload("tls", "failed");
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use harness::client::{Client, McpRequest, Pending};
 use harness::http::try_status;
+use harness::metrics::Scrape;
 use harness::relay::{Proxy, Setup};
 use harness::tls::{Authority, Issued, tunnel};
 use harness::wait;
@@ -228,13 +229,19 @@ async fn slaves_at_the_clients_port_need_the_certificate_that_they_need_at_their
     let with = |name: &str, issued: &Issued| {
         at_port(name).env("PROXY_CLIENT_CERT", path(&issued.cert)).env("PROXY_CLIENT_KEY", path(&issued.key))
     };
+    let at = scene.showing(&proxy, None).await;
+    let refused =
+        async || Scrape::of(at).await.sum("mcp_relay_link_auth_failures_total", &[("reason", "tls")]);
     let without = at_port("without").start_slave().await;
     proxy.log.wait_for("it shows no certificate of TLS_CLIENT_CA").await;
     drop(without);
+    let before = refused().await;
+    // A client's certificate passes the handshake of the port, and is none of a slave.
     let client = scene.clients.issue("client", &["client.example"]);
     let stranger = with("stranger", &client).start_slave().await;
-    stranger.log.wait_for("Cannot connect").await;
+    wait::until("another refusal", async || (refused().await > before).then_some(())).await;
     drop(stranger);
+    assert_eq!(proxy.log.count("Slave authenticated successfully"), 0);
     let known = slaves.issue("slave", &["slave.example"]);
     let _slave = with("known", &known).start_slave().await;
     proxy.accepted(1).await;

@@ -26,19 +26,23 @@ pub(super) fn begin(
     message: &Bytes,
     routes: impl FnOnce() -> Arc<Routes>,
 ) -> CallGuard {
-    let holder = context.credential.token.as_deref().map(|token| &token.identity);
-    let guard = activity.start(|| Labels {
-        id: log.request(),
-        tool: header.name.clone().unwrap_or_default(),
-        client: holder.map_or_else(
-            || display_name(&Client::of(context, header), context.key(), &routes()),
-            |holder| holder.display().to_owned(),
-        ),
-        key_id: context.credential.key_id(),
-        issuer: holder.and_then(|holder| holder.issuer.clone()),
-        subject: holder.map(|holder| holder.subject.clone()),
-        peer: context.peer,
-        trace: log.trace(),
+    let guard = activity.start(|| {
+        let by_certificate = context.credential.identity_by_certificate();
+        let by_token = context.credential.token.as_deref().map(|token| &token.identity);
+        let holder = by_token.or(by_certificate.as_ref());
+        Labels {
+            id: log.request(),
+            tool: header.name.clone().unwrap_or_default(),
+            client: holder.map_or_else(
+                || display_name(&Client::of(context, header), context.key(), &routes()),
+                |holder| holder.display().to_owned(),
+            ),
+            key_id: context.credential.key_id(),
+            issuer: holder.and_then(|holder| holder.issuer.clone()),
+            subject: holder.map(|holder| holder.subject.clone()),
+            peer: context.peer,
+            trace: log.trace(),
+        }
     });
     guard.record_request(message);
     guard

@@ -165,6 +165,8 @@ async fn two_slaves(files: &Files) -> Proxy {
         .env("SLAVE_CODES_FILE", files.path("codes.yaml").to_str().unwrap())
         .env("RETRY_IDEMPOTENT", "1")
         .env("LINK_GRACE", "0.3")
+        // The slaves of this test answer only while they are read from.
+        .env("LINK_PING_TIMEOUT_MS", "60000")
         .start_proxy()
         .await
 }
