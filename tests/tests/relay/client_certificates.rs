@@ -231,7 +231,7 @@ async fn slaves_at_the_clients_port_need_the_certificate_that_they_need_at_their
     };
     let at = scene.showing(&proxy, None).await;
     let refused =
-        async || Scrape::of(at).await.sum("mcp_relay_link_auth_failures_total", &[("reason", "tls")]);
+        async || Scrape::of(at).await.sum("mcp_relay_link_auth_failures_total", &["reason=\"tls\""]);
     let without = at_port("without").start_slave().await;
     proxy.log.wait_for("it shows no certificate of TLS_CLIENT_CA").await;
     drop(without);
