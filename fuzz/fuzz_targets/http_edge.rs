@@ -34,7 +34,8 @@ impl Echo {
     fn new() -> Self {
         let tool = r#"{"name":"echo","inputSchema":{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"A"}}}}"#;
         let mut listing = Listing::default();
-        listing.lists[0] = EntryListing { entries: EntryArray::new([("echo", tool)]), ..EntryListing::default() };
+        listing.lists[0] =
+            EntryListing { entries: EntryArray::new([("echo", tool)]), ..EntryListing::default() };
         Self(watch::Sender::new(Arc::new(listing)))
     }
 }
@@ -53,11 +54,20 @@ impl Calls for Echo {
         if header.purpose.is_request() {
             assert!(matches!(envelope::parse(&message), Ok(Message::Request { .. })));
         }
-        let event = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#);
+        let event = Bytes::from_static(
+            br#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#,
+        );
         let end = Bytes::from_static(br#"{"content":[]}"#);
         Events(stream::iter([
             ResponseEvent::Event { seq: 0, more: false, request: false, payload: event },
-            ResponseEvent::End { seq: 1, more: false, error: false, tool_error: false, status: 0, payload: end },
+            ResponseEvent::End {
+                seq: 1,
+                more: false,
+                error: false,
+                tool_error: false,
+                status: 0,
+                payload: end,
+            },
         ]))
     }
 
@@ -87,10 +97,13 @@ impl Stream for Events {
 
 /// Sends the bytes on one connection and returns what comes back.
 async fn answer(data: &[u8]) -> Vec<u8> {
-    let edge = Arc::new(Edge::new(EdgeConfig::new("mcp-relay", "0.0.0", SessionKey::derive("k")), Echo::new()));
+    let edge =
+        Arc::new(Edge::new(EdgeConfig::new("mcp-relay", "0.0.0", SessionKey::derive("k")), Echo::new()));
     let service = McpService::new(edge).of([127, 0, 0, 1].into());
     let (mut client, server) = tokio::io::duplex(1 << 16);
-    let serve = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(server), TowerToHyperService::new(service));
+    let serve = http1::Builder::new()
+        .half_close(true)
+        .serve_connection(TokioIo::new(server), TowerToHyperService::new(service));
     let talk = async {
         let mut answer = Vec::new();
         let _ = client.write_all(data).await;
@@ -117,7 +130,8 @@ fn check(answer: &[u8]) {
     let (head, body) = (String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase(), &answer[end + 4..]);
     assert!(!head.starts_with("http/1.1 500"), "{}", String::from_utf8_lossy(answer));
     let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name).map(str::trim));
-    let length = field("content-length:").and_then(|length| length.parse::<usize>().ok()).filter(|length| *length > 0);
+    let length =
+        field("content-length:").and_then(|length| length.parse::<usize>().ok()).filter(|length| *length > 0);
     let is_json = field("content-type:").is_some_and(|kind| kind.starts_with("application/json"));
     // The answer to HEAD has a length and no body.
     if let (Some(body), true) = (length.and_then(|length| body.get(..length)), is_json) {

@@ -31,7 +31,14 @@ impl Calls for Echo {
 
     fn call(&self, _: CallHeader, _: Bytes, _: CallContext<'_>) -> Self::Stream {
         let payload = Bytes::from_static(br#"{"content":[]}"#);
-        futures_util::stream::iter([ResponseEvent::End { seq: 0, more: false, error: false, tool_error: false, status: 0, payload }])
+        futures_util::stream::iter([ResponseEvent::End {
+            seq: 0,
+            more: false,
+            error: false,
+            tool_error: false,
+            status: 0,
+            payload,
+        }])
     }
 
     fn cancel(&self, _: &str, _: &str) {
@@ -56,11 +63,15 @@ struct Response<'a> {
 
 /// A request of a proxy, at our slave.
 fn at_the_slave(text: &[u8]) {
-    let edge = Edge::new(EdgeConfig::new("mcp-relay", "0.0.0", SessionKey::derive("k")), Echo(watch::Sender::default()));
+    let edge = Edge::new(
+        EdgeConfig::new("mcp-relay", "0.0.0", SessionKey::derive("k")),
+        Echo(watch::Sender::default()),
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let answer = runtime.expect("a runtime").block_on(edge.answer_plain(Bytes::copy_from_slice(text)));
     let words = String::from_utf8_lossy(&answer);
-    let response: Response<'_> = serde_json::from_slice(&answer).unwrap_or_else(|error| panic!("{error}: {words}"));
+    let response: Response<'_> =
+        serde_json::from_slice(&answer).unwrap_or_else(|error| panic!("{error}: {words}"));
     assert!(response.result.is_some() != response.error.is_some(), "{words}");
     if let Some(id) = foreign_id(text) {
         assert_eq!(response.id.map(RawValue::get), Some(id), "{words}");

@@ -22,7 +22,8 @@ fuzz_target!(|data: &[u8]| {
     let (lenient, strict) = (read(Strictness::Entry), read(Strictness::File));
     let said = match &lenient {
         Ok(file) => {
-            assert!(file.problems.is_empty() == file.refused.is_empty(), "{file:?}");
+            // Of an entry that is there twice, the one that can be used counts.
+            assert!(!file.problems.is_empty() || file.refused.is_empty(), "{file:?}");
             [&file.problems[..], &file.warnings[..]].concat()
         }
         Err(error) => error.problems.clone(),
