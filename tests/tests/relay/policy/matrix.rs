@@ -210,15 +210,12 @@ async fn a_call_that_is_run_again_or_moves_is_decided_again() {
         if let Some(changed) = changed {
             files.change(&proxy, changed).await;
         }
-        let a = match opened {
-            Some(_) => {
-                a.disconnect();
-                None
-            }
-            None => {
-                fail(&mut a).await;
-                Some(a)
-            }
+        let a = if opened.is_some() {
+            a.disconnect();
+            None
+        } else {
+            fail(&mut a).await;
+            Some(a)
         };
         if expected == "ok" {
             let again = b.receive_open().await;
