@@ -33,7 +33,7 @@ AT_A_TIME = 3
 # Seconds that one run of the suite may take.
 LIMIT = 300
 # Runs more in which a check under resets may show that it passes.
-RETRIES = 1
+RETRIES = 2
 
 
 def stdio(eras):
@@ -129,7 +129,7 @@ def run(suite, name, direct):
 
 
 def retried(suite, url, requirements, folder, direct, found):
-    """Where links are reset, a check may differ once (the suite has time limits of its own), not again."""
+    """Where links are reset, a check may differ (the suite has time limits of its own), but not each time."""
     first = found[requirements]
     for attempt in range(RETRIES):
         differ = {difference[:2] for difference in differences(direct[requirements], first)}
