@@ -1,15 +1,14 @@
 //! One keep-alive connection of an MCP client: sends a formatted request, reads the response and checks it. Knows no load.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use protocol::mcp::era::Era;
 use serde_json::Value;
-use tokio::net::TcpStream;
 
-use crate::error::{BenchError, Doing, Result};
+use crate::error::{BenchError, Result};
 use crate::request::{RequestBuilder, Template, echo_text, fresh_id};
 use crate::response::{Body, Response};
+use crate::tls::{Stream, Target};
 
 /// Size of the read buffer, in bytes.
 const READ_BUFFER: usize = 256 * 1024;
@@ -17,7 +16,7 @@ const READ_BUFFER: usize = 256 * 1024;
 /// One connection, with its session where the era has one.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Box<[u8]>,
     response: Response,
     builder: RequestBuilder,
@@ -46,14 +45,13 @@ impl Body for Compare<'_> {
 
 impl Client {
     /// Connects, and opens a session if the era has sessions.
-    pub(crate) async fn open(address: SocketAddr, era: Era) -> Result<Self> {
-        let stream = TcpStream::connect(address).await.doing("connecting to the measured server")?;
-        stream.set_nodelay(true).doing("setting TCP_NODELAY")?;
+    pub(crate) async fn open(target: &Target, era: Era) -> Result<Self> {
+        let stream = target.connect().await?;
         let mut client = Self {
             stream,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             response: Response::default(),
-            builder: RequestBuilder { address, era, session: None },
+            builder: RequestBuilder { address: target.address, era, session: None },
         };
         if era == Era::Legacy {
             client.new_session().await?;
@@ -128,17 +126,10 @@ impl Client {
 
     /// Sends a request and reads its response into `body`.
     async fn exchange(&mut self, request: &[u8], body: &mut impl Body) -> Result<()> {
-        self.send(request).await?;
+        self.stream.write(request).await?;
         self.response.reset();
         loop {
-            let read = match self.stream.try_read(&mut self.buffer) {
-                Ok(read) => read,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    self.stream.readable().await.doing("waiting for a response")?;
-                    continue;
-                }
-                Err(source) => return Err(BenchError::Io { what: "reading a response".into(), source }),
-            };
+            let read = self.stream.read(&mut self.buffer).await?;
             if read == 0 {
                 return Err(BenchError::BadResponse("connection closed before the end of the response"));
             }
@@ -146,19 +137,6 @@ impl Client {
                 return Ok(());
             }
         }
-    }
-
-    async fn send(&self, mut request: &[u8]) -> Result<()> {
-        while !request.is_empty() {
-            match self.stream.try_write(request) {
-                Ok(written) => request = &request[written..],
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    self.stream.writable().await.doing("waiting to send a request")?;
-                }
-                Err(source) => return Err(BenchError::Io { what: "sending a request".into(), source }),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -177,23 +155,23 @@ impl Body for CountingBody {
 }
 
 /// Calls `echo` until the answer is right, which shows that the whole path works. Fails with the last problem.
-pub(crate) async fn wait_for_echo(address: SocketAddr, within: Duration) -> Result<()> {
+pub(crate) async fn wait_for_echo(target: &Target, within: Duration) -> Result<()> {
     let deadline = tokio::time::Instant::now() + within;
     loop {
-        let problem = match ask_once(address).await {
+        let problem = match ask_once(target).await {
             Ok(()) => return Ok(()),
             Err(problem) => problem,
         };
         if tokio::time::Instant::now() > deadline {
-            let what = format!("a first right answer to echo on port {}", address.port());
+            let what = format!("a first right answer to echo on port {}", target.address.port());
             return Err(BenchError::TooLate { what, within, detail: format!("; last: {problem}") });
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-async fn ask_once(address: SocketAddr) -> Result<()> {
-    Client::open(address, Era::Legacy).await?.learn_echo(100).await.map(drop)
+async fn ask_once(target: &Target) -> Result<()> {
+    Client::open(target, Era::Legacy).await?.learn_echo(100).await.map(drop)
 }
 
 fn wrong(from: &str, what: &str) -> BenchError {

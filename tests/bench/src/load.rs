@@ -3,7 +3,6 @@
 //! One thread, because the generator shares the machine with the measured processes. For the same reason the cost of a call
 //! is taken from the CPU time of the measured processes and not from calls a second.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::client::{Client, Echo};
 use crate::error::{BenchError, Doing, Result};
 use crate::stats::Latencies;
+use crate::tls::Target;
 
 /// Time beyond the planned end of a block after which the block is an error.
 const BLOCK_TIMEOUT: Duration = Duration::from_mins(1);
@@ -59,12 +59,12 @@ pub(crate) struct Load {
 
 impl Load {
     /// Connects the clients, opens their sessions and checks the first answer of each.
-    pub(crate) fn connect(address: SocketAddr, shape: Shape) -> Result<Self> {
+    pub(crate) fn connect(target: &Target, shape: Shape) -> Result<Self> {
         let runtime = single_thread()?;
         let mut clients = Vec::with_capacity(shape.at_once);
         for _ in 0..shape.at_once {
             clients.push(runtime.block_on(async {
-                let mut client = Client::open(address, shape.era).await?;
+                let mut client = Client::open(target, shape.era).await?;
                 let echo = client.learn_echo(shape.argument).await?;
                 Ok((client, echo))
             })?);
@@ -136,7 +136,7 @@ mod tests {
     use std::net::TcpListener;
 
     /// A server that answers as `echo` should, until `honest` calls were made: from then on with another id.
-    fn stand_in(honest: usize) -> SocketAddr {
+    fn stand_in(honest: usize) -> Target {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
@@ -163,13 +163,13 @@ mod tests {
                 stream.write_all((head + &answer).as_bytes()).unwrap();
             }
         });
-        address
+        Target::plain(address)
     }
 
     #[test]
     fn every_call_is_timed_and_clients_are_kept() {
         let shape = Shape { era: Era::Modern, argument: 100, at_once: 1 };
-        let mut load = Load::connect(stand_in(usize::MAX), shape).unwrap();
+        let mut load = Load::connect(&stand_in(usize::MAX), shape).unwrap();
         for calls in [1, 50] {
             let block = load.run(&Until::CallsEach(calls)).unwrap();
             assert_eq!(block.latencies.len() as u64, calls);
@@ -182,11 +182,11 @@ mod tests {
     #[test]
     fn an_answer_to_another_request_is_an_error() {
         let shape = Shape { era: Era::Modern, argument: 100, at_once: 1 };
-        let mut load = Load::connect(stand_in(3), shape).unwrap();
+        let mut load = Load::connect(&stand_in(3), shape).unwrap();
         load.run(&Until::CallsEach(2)).unwrap();
         let error = load.run(&Until::CallsEach(1)).unwrap_err();
         assert!(matches!(error, BenchError::WrongAnswer { .. }), "{error}");
-        let error = Load::connect(stand_in(0), shape).unwrap_err();
+        let error = Load::connect(&stand_in(0), shape).unwrap_err();
         assert!(matches!(error, BenchError::WrongAnswer { .. }), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::error::{BenchError, Result};
-use crate::nginx;
+use crate::{nginx, tunnel};
 
 /// The facts as a Markdown list.
 pub(crate) fn facts() -> String {
@@ -27,6 +27,7 @@ pub(crate) fn facts() -> String {
     fact("load before the run (1 minute)", load.split(' ').next().unwrap_or("unknown"));
     fact("rustc", &output("rustc", &["--version"]));
     fact("nginx", &nginx::version());
+    fact("wstunnel", &tunnel::version());
     fact("mcp-relay", &commit());
     out
 }

@@ -19,8 +19,11 @@ mod request;
 mod response;
 mod sections;
 mod stats;
+mod stdio_server;
 mod storm_slaves;
 mod system_calls;
+mod tls;
+mod tunnel;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,7 +33,7 @@ use clap::{Parser, ValueEnum};
 
 use bounds::Bounds;
 use report::Chapter;
-use sections::{Effort, against, busy, calls, check, flat, idle, large, storm};
+use sections::{Effort, against, arrangements, busy, calls, check, flat, idle, large, storm};
 
 /// Measures mcp-relay on this machine.
 #[derive(Debug, Parser)]
@@ -59,6 +62,9 @@ struct Options {
     /// Write what is measured to the file of `--check` as the new bounds.
     #[arg(long, requires = "check")]
     record: bool,
+    /// Be a stdio MCP server with the tool `echo`, and do nothing else.
+    #[arg(long, hide = true)]
+    stdio_server: bool,
     /// Where a full run writes its report; short and partial runs only print.
     #[arg(long, default_value = "docs/BENCHMARKS.md")]
     out: PathBuf,
@@ -68,6 +74,8 @@ struct Options {
 enum Section {
     /// CPU time, rate and latency of calls.
     Calls,
+    /// CPU time of calls with other backends, and with TLS.
+    Arrangements,
     /// Memory and small calls while a 50 MB result passes.
     Large,
     /// Memory of 1,000 idle slaves.
@@ -82,6 +90,7 @@ impl Section {
     fn run(self, binary: &Path, effort: &Effort) -> error::Result<Chapter> {
         match self {
             Self::Calls => calls::run(binary, effort),
+            Self::Arrangements => arrangements::run(binary, effort),
             Self::Large => large::run(binary, effort),
             Self::Idle => idle::run(binary, effort),
             Self::Flat => flat::run(binary, effort),
@@ -92,6 +101,9 @@ impl Section {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    if options.stdio_server {
+        return Ok(stdio_server::serve(std::io::stdin().lock(), std::io::stdout().lock())?);
+    }
     let binary = match &options.relay {
         Some(binary) => binary.clone(),
         None => std::env::current_exe().context("finding this program")?.with_file_name("mcp-relay"),

@@ -15,6 +15,7 @@ use crate::client::wait_for_echo;
 use crate::error::{BenchError, Doing, Result};
 use crate::load::single_thread;
 use crate::process::Process;
+use crate::tls::Target;
 
 /// How the report describes the configuration.
 pub(crate) const DESCRIPTION: &str =
@@ -44,7 +45,7 @@ impl Nginx {
         let mut command = Command::new(binary);
         command.arg("-p").arg(prefix.path()).arg("-c").arg(&file).args(["-e", "error.log"]);
         let process = Process::start("nginx", &mut command, prefix.path().join("out.log"))?;
-        single_thread()?.block_on(wait_for_echo(http, Duration::from_secs(10)))?;
+        single_thread()?.block_on(wait_for_echo(&Target::plain(http), Duration::from_secs(10)))?;
         Ok(Self { process, http, _prefix: prefix })
     }
 }

@@ -93,6 +93,11 @@ impl Process {
         self.family()?.into_iter().map(|pid| Ok(stat(pid)?.cpu_micros)).sum()
     }
 
+    /// CPU time of the process alone, in microseconds, to 10 ms.
+    pub(crate) fn own_cpu_micros(&self) -> Result<u64> {
+        Ok(stat(self.child.id())?.cpu_micros)
+    }
+
     /// Resident memory of the process and its children of one level. Pages that they share count once for each.
     pub(crate) fn memory(&self) -> Result<Memory> {
         let mut sum = Memory { resident: 0, peak: 0 };

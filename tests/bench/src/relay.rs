@@ -12,6 +12,7 @@ use crate::error::{BenchError, Doing, Result};
 use crate::load::single_thread;
 use crate::process::Process;
 use crate::program::Program;
+use crate::tls::{Target, Tls};
 
 /// Slave code of the measured proxy.
 pub(crate) const SLAVE_CODE: &str = "bench-code";
@@ -28,6 +29,8 @@ pub(crate) struct Proxy {
     pub(crate) http: SocketAddr,
     /// Address for slaves.
     pub(crate) links: SocketAddr,
+    /// Where both ports speak TLS.
+    tls: Option<Tls>,
     _logs: TempDir,
 }
 
@@ -46,21 +49,35 @@ pub(crate) struct Relay {
 impl Proxy {
     /// Starts a proxy on free ports without a handshake limit, and waits until both ports listen.
     pub(crate) fn start(program: Program<'_>) -> Result<Self> {
-        Self::start_on(program, Ports::default(), "0")
+        Self::start_on(program, Ports::default(), "0", None)
     }
 
-    /// The same on these ports, with this `HANDSHAKE_RATE`.
-    pub(crate) fn start_on(program: Program<'_>, ports: Ports, rate: &str) -> Result<Self> {
+    /// The same with TLS on both ports.
+    pub(crate) fn start_with_tls(program: Program<'_>) -> Result<Self> {
+        Self::start_on(program, Ports::default(), "0", Some(Tls::new()?))
+    }
+
+    /// How clients reach it.
+    pub(crate) fn target(&self) -> Target {
+        Target { address: self.http, tls: self.tls.as_ref().map(Tls::connector) }
+    }
+
+    /// The same on these ports, with this `HANDSHAKE_RATE`, and with TLS on both if there is a certificate.
+    pub(crate) fn start_on(program: Program<'_>, ports: Ports, rate: &str, tls: Option<Tls>) -> Result<Self> {
         let logs = tempfile::tempdir().doing("making a temporary directory")?;
         let mut command = bare(program);
         command.env("PROXY_MODE", "1").env("SLAVE_CODES", SLAVE_CODE).env("MAX_LINKS_PER_CODE", "1000000");
         command.env("PROXY_WS_HOST", "127.0.0.1").env("PROXY_WS_PORT", ports.links.port().to_string());
         command.env("MCP_SERVER_PORT", ports.http.port().to_string()).env("HANDSHAKE_RATE", rate);
         command.env("SESSION_KEY", "a key for one run of the benchmark, on loopback");
+        if let Some(tls) = &tls {
+            command.env("TLS_CERT", tls.certificate()).env("TLS_KEY", tls.key());
+        }
+        let s = if tls.is_some() { "s" } else { "" };
         let mut process = Process::start("the proxy", &mut command, logs.path().join("proxy.log"))?;
-        let http = address(&process.wait_for("MCP server listening on http://")?)?;
-        let links = address(&process.wait_for("WebSocket server listening on ws://")?)?;
-        Ok(Self { process, http, links, _logs: logs })
+        let http = address(&process.wait_for(&format!("MCP server listening on http{s}://"))?)?;
+        let links = address(&process.wait_for(&format!("WebSocket server listening on ws{s}://"))?)?;
+        Ok(Self { process, http, links, tls, _logs: logs })
     }
 }
 
@@ -78,7 +95,25 @@ impl Default for Ports {
     }
 }
 
-/// A slave with the demo tools.
+/// What runs the tool of a slave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Backend<'a> {
+    /// The slave itself: the demo tools.
+    Slave,
+    /// A server of this file of backends.
+    File(&'a Path),
+}
+
+impl Backend<'_> {
+    fn set(self, command: &mut Command) {
+        match self {
+            Self::Slave => command.env("DEMO_TOOLS", "1"),
+            Self::File(path) => command.env("SLAVE_BACKENDS", path),
+        };
+    }
+}
+
+/// A slave.
 #[derive(Debug)]
 pub(crate) struct Slave {
     process: Process,
@@ -89,11 +124,17 @@ pub(crate) struct Slave {
 
 impl Slave {
     /// Starts one that dials this port, and waits until its own port listens.
-    pub(crate) fn start(program: Program<'_>, links: SocketAddr) -> Result<Self> {
+    pub(crate) fn start(program: Program<'_>, backend: Backend<'_>, proxy: &Proxy) -> Result<Self> {
         let logs = tempfile::tempdir().doing("making a temporary directory")?;
         let mut command = bare(program);
-        command.env("PROXY_SLAVE", "1").env("SLAVE_CODE", SLAVE_CODE).env("DEMO_TOOLS", "1");
-        command.env("SLAVE_NAME", "bench").env("PROXY_SERVER_URL", format!("ws://{links}"));
+        command.env("PROXY_SLAVE", "1").env("SLAVE_CODE", SLAVE_CODE).env("SLAVE_NAME", "bench");
+        backend.set(&mut command);
+        match &proxy.tls {
+            None => command.env("PROXY_SERVER_URL", format!("ws://{}", proxy.links)),
+            Some(tls) => command
+                .env("PROXY_SERVER_URL", format!("wss://{}", proxy.links))
+                .env("PROXY_CA_FILE", tls.certificate()),
+        };
         let mut process = Process::start("the slave", &mut command, logs.path().join("slave.log"))?;
         let direct = address(&process.wait_for("MCP server listening on http://")?)?;
         Ok(Self { process, direct, logs })
@@ -108,11 +149,15 @@ impl Relay {
 
     /// The same of these programs.
     pub(crate) fn start_as(proxy: Program<'_>, slave: Program<'_>) -> Result<Self> {
-        let proxy = Proxy::start(proxy)?;
-        let Slave { process: slave, direct, logs } = Slave::start(slave, proxy.links)?;
+        Self::link(Proxy::start(proxy)?, slave, Backend::Slave)
+    }
+
+    /// Starts a slave with this backend at a proxy, and waits until a call through both is answered.
+    pub(crate) fn link(proxy: Proxy, slave: Program<'_>, backend: Backend<'_>) -> Result<Self> {
+        let Slave { process: slave, direct, logs } = Slave::start(slave, backend, &proxy)?;
         single_thread()?.block_on(async {
-            wait_for_echo(direct, START_TIMEOUT).await?;
-            wait_for_echo(proxy.http, START_TIMEOUT).await
+            wait_for_echo(&Target::plain(direct), START_TIMEOUT).await?;
+            wait_for_echo(&proxy.target(), START_TIMEOUT).await
         })?;
         Ok(Self { slave, direct, proxy, _logs: logs })
     }

@@ -1,6 +1,7 @@
 //! The sections of the benchmark, one file each. Every section starts and stops its own processes.
 
 pub(crate) mod against;
+pub(crate) mod arrangements;
 pub(crate) mod busy;
 pub(crate) mod calls;
 pub(crate) mod check;
@@ -8,6 +9,7 @@ pub(crate) mod flat;
 pub(crate) mod idle;
 pub(crate) mod large;
 pub(crate) mod storm;
+pub(crate) mod targets;
 
 use std::time::Duration;
 

@@ -31,14 +31,14 @@ pub(crate) fn run(binary: &Path, other: &Path, effort: &Effort) -> Result<Chapte
         progress(&format!("old and new: {}", describe(&shape)));
         let mut loads = Vec::new();
         for relay in &relays {
-            let mut load = Load::connect(relay.proxy.http, shape)?;
+            let mut load = Load::connect(&relay.proxy.target(), shape)?;
             load.run(&Until::Elapsed(effort.warm_up))?;
             loads.push(load);
         }
         let mut both = [Series::default(), Series::default()];
         for _ in 0..effort.rounds {
             for ((relay, load), series) in relays.iter().zip(&mut loads).zip(&mut both) {
-                series.push(sample(Some(&relay.proxy.process), &relay.slave, load, effort.block)?);
+                series.push(sample(&[&relay.proxy.process], &relay.slave, load, effort.block)?);
             }
         }
         let _ = write!(text, "### {}\n\n{}\n", describe(&shape), table(&both));

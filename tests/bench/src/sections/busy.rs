@@ -20,8 +20,8 @@ pub(crate) fn run(binary: &Path, shape: Shape, time: Duration) -> Result<Chapter
         proxy.id(),
         slave.id()
     );
-    let mut load = Load::connect(relay.proxy.http, shape)?;
-    let sample = sample(Some(proxy), slave, &mut load, time)?;
+    let mut load = Load::connect(&relay.proxy.target(), shape)?;
+    let sample = sample(&[proxy], slave, &mut load, time)?;
     let text = format!(
         "{}: proxy {:.1} µs and slave {:.1} µs of CPU time a call, {:.0} calls/s.\n",
         describe(&shape),

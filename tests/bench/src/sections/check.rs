@@ -91,7 +91,7 @@ fn instructions(binary: &Path) -> Result<Vec<Measured>> {
         let process = role.process(&relay);
         for shape in COUNTED {
             progress(&format!("instructions of the {}: {}", role.name(), describe(&shape)));
-            let mut load = Load::connect(relay.proxy.http, shape)?;
+            let mut load = Load::connect(&relay.proxy.target(), shape)?;
             load.run(&Until::CallsEach(WARM_UP))?;
             counter.reset(process)?;
             load.run(&Until::CallsEach(CALLS))?;
@@ -105,7 +105,7 @@ fn system_calls(binary: &Path) -> Result<Vec<Measured>> {
     let relay = Relay::start(binary)?;
     let mut all = Vec::new();
     for shape in COUNTED {
-        let mut load = Load::connect(relay.proxy.http, shape)?;
+        let mut load = Load::connect(&relay.proxy.target(), shape)?;
         load.run(&Until::CallsEach(WARM_UP))?;
         for role in Role::ALL {
             let trace = Trace::attach(role.process(&relay))?;
@@ -134,7 +134,7 @@ fn cpu_ratios(binary: &Path, effort: &Effort) -> Result<Vec<Measured>> {
         let ways = [Way::Relay, Way::Nginx];
         let mut loads = Vec::new();
         for way in ways {
-            let mut load = Load::connect(fleet.address(way), shape)?;
+            let mut load = Load::connect(&fleet.target(way), shape)?;
             load.run(&Until::Elapsed(effort.warm_up))?;
             loads.push(load);
         }

@@ -128,7 +128,7 @@ fn calls(relay: &Relay, calls: u64) -> Result<MemoryHistory> {
     let half = usize::from(CONCURRENCY / 2);
     let mut loads = Vec::new();
     for era in [Era::Legacy, Era::Modern] {
-        loads.push(Load::connect(relay.proxy.http, Shape { era, argument: 100, at_once: half })?);
+        loads.push(Load::connect(&relay.proxy.target(), Shape { era, argument: 100, at_once: half })?);
     }
     let each = Until::CallsEach(calls / POINTS / READINGS / u64::from(CONCURRENCY));
     let mut all = Readings::default();
@@ -156,7 +156,7 @@ fn calls(relay: &Relay, calls: u64) -> Result<MemoryHistory> {
 fn sessions(relay: &Relay, sessions: u64) -> Result<MemoryHistory> {
     let mut all = Readings::default();
     single_thread()?.block_on(async {
-        let mut client = Client::open(relay.proxy.http, Era::Legacy).await?;
+        let mut client = Client::open(&relay.proxy.target(), Era::Legacy).await?;
         for _ in 0..POINTS + WARM_UP_POINTS as u64 {
             let mut readings = Vec::new();
             for _ in 0..READINGS {

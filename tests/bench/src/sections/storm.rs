@@ -16,9 +16,10 @@ use crate::load::single_thread;
 use crate::machine::raise_file_limit;
 use crate::process::Memory;
 use crate::program::Program;
-use crate::relay::{Ports, Proxy, Slave};
+use crate::relay::{Backend, Ports, Proxy, Slave};
 use crate::report::{Chapter, Verdict, mebibytes};
 use crate::storm_slaves::{Counters, keep_linked};
+use crate::tls::Target;
 
 /// Longest time until all slaves are back.
 const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
@@ -74,7 +75,7 @@ async fn measure(binary: &Path, effort: &Effort) -> Result<Measurement> {
     let rate = effort.storm_rate;
     let mut proxy = start_proxy(binary, Ports::default(), rate).await?;
     let (http, links) = (proxy.http, proxy.links);
-    let _slave = Slave::start(Program::plain(binary), links)?;
+    let _slave = Slave::start(Program::plain(binary), Backend::Slave, &proxy)?;
     let counters = Arc::new(Counters::default());
     let mut fleet = JoinSet::new();
     for number in 0..effort.storm as u64 {
@@ -113,7 +114,8 @@ async fn measure(binary: &Path, effort: &Effort) -> Result<Measurement> {
 /// Starts a proxy on a blocking thread, since the start waits for a log file.
 async fn start_proxy(binary: &Path, ports: Ports, rate: &'static str) -> Result<Proxy> {
     let binary = PathBuf::from(binary);
-    let start = tokio::task::spawn_blocking(move || Proxy::start_on(Program::plain(&binary), ports, rate));
+    let start =
+        tokio::task::spawn_blocking(move || Proxy::start_on(Program::plain(&binary), ports, rate, None));
     start.await.map_err(|error| BenchError::Process(error.to_string()))?
 }
 
@@ -162,7 +164,7 @@ async fn ask(http: SocketAddr, asking: &mut Option<(Client, crate::client::Echo)
     if let Some((client, echo)) = asking {
         return client.echo(echo).await;
     }
-    let mut client = Client::open(http, Era::Modern).await?;
+    let mut client = Client::open(&Target::plain(http), Era::Modern).await?;
     let echo = client.learn_echo(100).await?;
     *asking = Some((client, echo));
     Ok(())

@@ -7,8 +7,17 @@ use crate::mcp::scan::observer::Observer;
 use crate::mcp::scan::state::{Escape, Scanner, State};
 use crate::mcp::scan::utf8::RunEnd;
 
-/// Bytes that are looked at one by one before a string counts as long: the fast search pays only from here on.
-const SHORT: usize = 32;
+/// Bytes that are looked at word by word before a string counts as long: the fast search pays only from here on.
+const SHORT: usize = 64;
+
+/// Bytes that are compared without a branch.
+const BLOCK: usize = 64;
+
+/// A word whose bytes are all 1.
+const EACH: u64 = u64::MAX / 0xff;
+
+/// A word of whose bytes only the highest bit is set.
+const HIGH: u64 = EACH * 0x80;
 
 /// Text at the beginning of a piece, before a quote, a backslash or a control character.
 struct Run {
@@ -18,26 +27,78 @@ struct Run {
 
 impl Run {
     fn of(piece: &[u8]) -> Self {
+        let mut run = Self { length: 0, is_ascii: true };
         let head = &piece[..piece.len().min(SHORT)];
-        let mut all = 0;
-        for (index, &byte) in head.iter().enumerate() {
-            if is_special(byte) {
-                return Self { length: index, is_ascii: all < 0x80 };
+        let (words, rest) = head.as_chunks::<8>();
+        for word in words {
+            let word = u64::from_le_bytes(*word);
+            if let Some(special) = first_special(word) {
+                let text = word & ((1 << (8 * special)) - 1);
+                run.add(special, text & HIGH == 0);
+                return run;
             }
-            all |= byte;
+            run.add(8, word & HIGH == 0);
         }
-        let rest = &piece[head.len()..];
-        let rest = &rest[..memchr2(b'"', b'\\', rest).unwrap_or(rest.len())];
-        // Without a branch in the loop the compiler compares many bytes at once.
-        let has_control = rest.iter().fold(0, |found, &byte| found | u8::from(byte < 0x20)) != 0;
-        let length =
-            if has_control { rest.iter().take_while(|&&byte| byte >= 0x20).count() } else { rest.len() };
-        Self { length: head.len() + length, is_ascii: all < 0x80 && rest.is_ascii() }
+        if piece.len() <= SHORT {
+            run.add_bytes(rest);
+            return run;
+        }
+        let rest = &piece[SHORT..];
+        run.add_before_control(&rest[..memchr2(b'"', b'\\', rest).unwrap_or(rest.len())]);
+        run
+    }
+
+    fn add(&mut self, length: usize, is_ascii: bool) {
+        self.length += length;
+        self.is_ascii &= is_ascii;
+    }
+
+    /// Adds what is before the first special byte.
+    fn add_bytes(&mut self, bytes: &[u8]) {
+        for &byte in bytes.iter().take_while(|&&byte| !is_special(byte)) {
+            self.add(1, byte.is_ascii());
+        }
+    }
+
+    /// Adds what is before the first control character of a text without other special bytes.
+    fn add_before_control(&mut self, text: &[u8]) {
+        let (blocks, _) = text.as_chunks::<BLOCK>();
+        let before = self.length;
+        let mut high = 0;
+        for block in blocks {
+            let (words, _) = block.as_chunks::<8>();
+            let (mut control, mut bits) = (0, 0);
+            for word in words {
+                let word = u64::from_le_bytes(*word);
+                control |= less_than(word, 0x20);
+                bits |= word;
+            }
+            if control != 0 {
+                break;
+            }
+            high |= bits & HIGH;
+            self.length += BLOCK;
+        }
+        self.is_ascii &= high == 0;
+        self.add_bytes(&text[self.length - before..]);
     }
 }
 
 fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// Returns the position of the first special byte of a word in little-endian order.
+fn first_special(word: u64) -> Option<usize> {
+    let quote = less_than(word ^ (EACH * u64::from(b'"')), 1);
+    let backslash = less_than(word ^ (EACH * u64::from(b'\\')), 1);
+    let found = less_than(word, 0x20) | quote | backslash;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+}
+
+/// Sets the highest bit of the first byte that is less than `bound` (at most 0x80), and perhaps of bytes after it; 0 where none is.
+fn less_than(word: u64, bound: u64) -> u64 {
+    word.wrapping_sub(EACH * bound) & !word & HIGH
 }
 
 impl Scanner {
@@ -78,6 +139,33 @@ impl Scanner {
         if self.observed && !text.is_empty() {
             self.flush_high(observer);
             observer.text(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What [`Run::of`] says, one byte at a time.
+    fn slowly(piece: &[u8]) -> (usize, bool) {
+        let text: Vec<u8> = piece.iter().copied().take_while(|&byte| !is_special(byte)).collect();
+        (text.len(), text.is_ascii())
+    }
+
+    #[test]
+    fn a_run_ends_at_the_first_special_byte_wherever_it_stands() {
+        for length in [0, 1, 31, 32, 33, 95, 96, 97, 160, 300] {
+            for special in [b'"', b'\\', 0, 0x1f, b'\n', 0x20, 0x7f, 0x80, 0xff] {
+                for at in 0..length {
+                    let mut piece = vec![b'a'; length];
+                    piece[at] = special;
+                    // What follows the end of the run is no part of it.
+                    piece.extend("é\"\n".bytes());
+                    let run = Run::of(&piece);
+                    assert_eq!((run.length, run.is_ascii), slowly(&piece), "{special} at {at} of {length}");
+                }
+            }
         }
     }
 }

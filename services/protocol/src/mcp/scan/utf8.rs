@@ -21,7 +21,7 @@ impl Utf8Tail {
 
     /// Checks text that ends with its piece or at a byte that belongs to no sequence; keeps the sequence that the piece cuts.
     pub(super) fn check(&mut self, text: &[u8], end: RunEnd) -> Result<(), ScanFault> {
-        let Err(error) = std::str::from_utf8(text) else { return Ok(()) };
+        let Err(error) = simdutf8::compat::from_utf8(text) else { return Ok(()) };
         let tail = &text[error.valid_up_to()..];
         if error.error_len().is_some() || end == RunEnd::WithinPiece {
             return Err(ScanFault::NotUtf8);
