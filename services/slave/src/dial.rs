@@ -5,6 +5,7 @@
 mod audit;
 mod backoff;
 mod connect;
+mod hurry;
 mod plan;
 mod shared;
 mod target;
@@ -23,7 +24,7 @@ use crate::metrics;
 use crate::trace::LinkStart;
 use connect::Connector;
 pub use connect::DialError;
-use plan::{Goal, Plan, Step, Timing};
+use plan::{EndedLink, Goal, Plan, Step, Timing};
 use shared::{Shared, Unresolved};
 use target::Target;
 
@@ -155,7 +156,10 @@ impl Dialer {
                 Ok(link) => self.on_linked(target, goal, link, tasks),
                 Err(reason) => self.on_failed(target, goal, &reason, now),
             },
-            Done::LinkEnded { target, reason, duration } => self.on_ended(target, &reason, duration, now),
+            Done::LinkEnded { target, reason, duration } => {
+                let in_use = self.shared.links().endpoint.was_in_use(now);
+                self.on_ended(target, &EndedLink { reason, duration, in_use }, now);
+            }
         }
     }
 
@@ -196,13 +200,14 @@ impl Dialer {
         self.shared.set_status(reason);
     }
 
-    fn on_ended(&mut self, target: Target, reason: &DisconnectReason, duration: Duration, now: Instant) {
+    fn on_ended(&mut self, target: Target, link: &EndedLink, now: Instant) {
+        let EndedLink { reason, duration, .. } = link;
         metrics::record_link_end(reason.kind());
-        audit::closed(self.shared.url(target), target.address, reason, duration);
+        audit::closed(self.shared.url(target), target.address, reason, *duration);
         if self.lost.len() < MAX_LOST {
             self.lost.insert(target, reason.kind());
         }
-        let wait = self.plan.ended(target, reason, duration, now);
+        let wait = self.plan.ended(target, link, now);
         if *reason == DisconnectReason::Renewed {
             return tracing::info!(address = %target.address, "Link renewed with the changed code");
         }

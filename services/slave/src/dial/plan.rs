@@ -55,6 +55,16 @@ pub(super) enum Step {
     Dial(Target, Goal),
 }
 
+/// A link that ended.
+#[derive(Debug)]
+pub(super) struct EndedLink {
+    pub(super) reason: DisconnectReason,
+    /// Time for which it was up.
+    pub(super) duration: Duration,
+    /// Whether the slave had calls at that time, or a short time before.
+    pub(super) in_use: bool,
+}
+
 /// The configured times, and the random source.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
@@ -275,19 +285,15 @@ impl Plan {
         if served && !entry.proven {
             wait = entry.unproven.next((self.timing.random)());
         }
+        wait = entry.hurry.wait(wait, reason, (self.timing.random)(), now);
         entry.wait(reason, now + wait);
         self.prune();
         Some(wait)
     }
 
-    /// Records the end of a link that was up for `duration`. Returns the time until its target is dialed again.
-    pub(super) fn ended(
-        &mut self,
-        target: Target,
-        reason: &DisconnectReason,
-        duration: Duration,
-        now: Instant,
-    ) -> Duration {
+    /// Records the end of a link that was up. Returns the time until its target is dialed again.
+    pub(super) fn ended(&mut self, target: Target, link: &EndedLink, now: Instant) -> Duration {
+        let EndedLink { reason, duration, in_use } = link;
         let name = &mut self.names[target.url];
         (name.alone, name.urgent) = (false, false);
         let soon = Duration::from_nanos(
@@ -298,7 +304,8 @@ impl Plan {
         for (other, entry) in &mut self.targets {
             if *other == target {
                 entry.links = entry.links.saturating_sub(1);
-                entry.backoff.on_link_end(duration);
+                entry.backoff.on_link_end(*duration);
+                entry.hurry.on_link_end(*in_use, now);
                 wait = entry.backoff.after(reason);
                 entry.wait(reason, now + wait);
             } else if entry.state == TargetState::Covered {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use protocol::link::backoff::Backoff;
 
 use super::backoff::DialBackoff;
+use super::hurry::Hurry;
 use crate::link::DisconnectReason;
 
 /// First wait for an address that never led to a proxy while others of its name did. For example, only one of the two
@@ -45,6 +46,7 @@ pub(super) struct TargetEntry {
     pub(super) unwanted: bool,
     pub(super) backoff: DialBackoff,
     pub(super) unproven: Backoff,
+    pub(super) hurry: Hurry,
 }
 
 impl TargetEntry {
@@ -58,6 +60,7 @@ impl TargetEntry {
             unwanted: false,
             backoff: DialBackoff::new(reconnect_max),
             unproven: Backoff::new(UNPROVEN_BACKOFF, MAX_UNPROVEN_BACKOFF),
+            hurry: Hurry::default(),
         }
     }
 

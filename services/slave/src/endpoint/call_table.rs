@@ -1,6 +1,7 @@
 //! The calls that run, by id and by the digest by which a legacy client's cancellation names them. Must not know journals.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use protocol::link::ids::{CallId, CallMap};
 use tokio::sync::Notify;
@@ -39,6 +40,8 @@ impl CallEntry {
 #[derive(Default)]
 pub(super) struct CallTable {
     calls: CallMap<CallEntry>,
+    /// When the last call was added.
+    added: Option<Instant>,
 }
 
 impl CallTable {
@@ -48,8 +51,15 @@ impl CallTable {
     }
 
     /// Adds a call that is about to be spawned.
-    pub(super) fn add(&mut self, call: CallId, cancel_id: Option<String>) {
+    pub(super) fn add(&mut self, call: CallId, cancel_id: Option<String>, now: Instant) {
+        self.added = Some(now);
         self.calls.insert(call, CallEntry { handle: HandleState::Spawning, cancel_id, space: None });
+    }
+
+    /// Returns whether there are calls, or was one within `time` before `now`.
+    pub(super) fn was_in_use(&self, now: Instant, time: Duration) -> bool {
+        let is_recent = |added: Instant| now.saturating_duration_since(added) < time;
+        !self.calls.is_empty() || self.added.is_some_and(is_recent)
     }
 
     /// Sets the handle of a call that was spawned; does nothing if the call has ended by now.

@@ -68,7 +68,8 @@ impl Endpoint {
                 return;
             }
         };
-        let lines = call_lines::begin(Instant::now());
+        let now = Instant::now();
+        let lines = call_lines::begin(now);
         let context =
             LogContext::new(call.0, header.traceparent.as_deref().and_then(trace_id)).with_lines(lines);
         let _entered = context.enter();
@@ -78,7 +79,7 @@ impl Endpoint {
         let sink = Box::new(JournalSink::new(Arc::clone(self), call, context, retained));
         let client = header.client.as_deref().and_then(client_digest);
         self.state.lock().end.set_client(call, client);
-        self.calls.lock().add(call, header.cancel_id.clone());
+        self.calls.lock().add(call, header.cancel_id.clone(), now);
         // No lock is held here: spawning may wake a thread, which takes time.
         let handle = match header.purpose {
             Purpose::Resume { .. } => self.retention.resume(&header, sink),

@@ -1,6 +1,7 @@
 //! The state that all links share, and the writing of journals. Must not know sockets.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use link::Signal;
@@ -19,6 +20,9 @@ use super::state_labels::StateLabels;
 use crate::call::{CallEnd, Execute};
 use crate::metrics::LinkUsage;
 use crate::retention::Retention;
+
+/// Time after a call for which a slave counts as in use.
+const RECENT_USE: Duration = Duration::from_mins(1);
 
 /// A link that is up.
 pub(super) struct LinkUp {
@@ -93,6 +97,11 @@ impl Endpoint {
     /// Returns the number of calls that run or whose end was not taken yet.
     pub(crate) fn calls(&self) -> usize {
         self.state.lock().calls()
+    }
+
+    /// Returns whether clients use this slave: there are calls, or was one a short time ago.
+    pub(crate) fn was_in_use(&self, now: Instant) -> bool {
+        self.state.lock().calls() > 0 || self.calls.lock().was_in_use(now, RECENT_USE)
     }
 
     /// Records that the number of a plain proxy's requests has changed.

@@ -28,6 +28,10 @@ fn lost() -> DisconnectReason {
     DisconnectReason::Lost(String::new())
 }
 
+fn lost_link() -> EndedLink {
+    EndedLink { reason: lost(), duration: Duration::from_mins(1), in_use: false }
+}
+
 impl World {
     /// Creates a plan with one name that was resolved to these addresses.
     fn new(last: &[u8]) -> Self {
@@ -96,7 +100,7 @@ fn every_address_is_dialed_and_new_ones_as_they_come() {
     world.resolve(&[2, 3]);
     assert_eq!(world.due(), [keep(3)], "the new one");
     // An address that disappeared keeps its link, and is not dialed again when the link ends.
-    world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
+    world.plan.ended(target(1), &lost_link(), world.now);
     world.plan.linked(target(3), Goal::Maintain, false, world.now);
     for _ in 0..20 {
         assert_eq!(world.next(), [Step::Resolve(0)]);
@@ -110,12 +114,25 @@ fn a_lost_link_is_dialed_again_and_its_name_looked_up_soon() {
     world.due();
     world.link(target(1), Goal::Maintain);
     world.peers.searchable = 0;
-    let wait = world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
+    let wait = world.plan.ended(target(1), &lost_link(), world.now);
     assert!(wait < Duration::from_millis(500));
     let since = world.now;
     let steps = [world.next(), world.next()].concat();
     assert!(steps.contains(&Step::Resolve(0)) && steps.contains(&Step::Dial(target(1), Goal::Maintain)));
     assert!(world.now - since < Duration::from_millis(500));
+}
+
+#[test]
+fn a_busy_proxy_is_dialed_sooner_by_a_slave_in_use() {
+    let busy = DisconnectReason::Busy(Duration::from_secs(17));
+    for (in_use, longest) in [(true, Duration::from_secs(1)), (false, Duration::from_secs(23))] {
+        let mut world = World::new(&[1]);
+        world.due();
+        world.link(target(1), Goal::Maintain);
+        world.plan.ended(target(1), &EndedLink { in_use, ..lost_link() }, world.now);
+        let wait = world.plan.failed(target(1), Goal::Maintain, &busy, world.now).unwrap();
+        assert!(wait <= longest && wait >= longest / 2, "{in_use}: {wait:?}");
+    }
 }
 
 #[test]
@@ -154,7 +171,7 @@ fn a_second_address_of_a_linked_proxy_is_dialed_again_when_a_link_ends() {
         assert_eq!(world.next(), [Step::Resolve(0)]);
         world.resolve(&[1, 2]);
     }
-    world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
+    world.plan.ended(target(1), &lost_link(), world.now);
     let targets: BTreeSet<Target> = (0..2).map(|_| world.next_dial(&[1, 2]).0).collect();
     assert_eq!(targets, BTreeSet::from([target(1), target(2)]));
 }
@@ -165,7 +182,7 @@ fn the_proxy_of_a_lost_link_behind_a_load_balancer_is_searched_for_without_slowi
     assert_eq!(world.due(), [Step::Dial(target(1), Goal::Maintain)]);
     world.plan.linked(target(1), Goal::Maintain, false, world.now);
     world.plan.linked(target(1), Goal::Discover, false, world.now);
-    world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
+    world.plan.ended(target(1), &lost_link(), world.now);
     world.peers = PeerDiscovery { searchable: 1, missing: true, ..PeerDiscovery::default() };
     let since = world.now;
     let mut waits = Vec::new();
@@ -273,7 +290,7 @@ fn a_name_without_a_link_is_resolved_until_its_proxy_has_an_address() {
             world.peers = PeerDiscovery { searchable: 0, missing: true, draining: 1, code_generation: 0 };
             world.plan.expedite(world.now);
         } else {
-            world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
+            world.plan.ended(target(1), &lost_link(), world.now);
         }
         let (begun, mut resolved) = (world.now, 0);
         while world.now - begun < Duration::from_secs(20) {
