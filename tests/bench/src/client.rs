@@ -124,6 +124,26 @@ impl Client {
         ))
     }
 
+    /// Opens a stream of changes (modern) and waits until it is acknowledged. The connection serves nothing else from then on.
+    pub(crate) async fn listen(&mut self) -> Result<()> {
+        self.stream.write(&self.builder.listen()).await?;
+        self.response.reset();
+        let mut body = Vec::new();
+        while memchr::memmem::find(&body, b"notifications/subscriptions/acknowledged").is_none() {
+            let read = self.stream.read(&mut self.buffer).await?;
+            if read == 0 || self.response.feed(&self.buffer[..read], &mut body)? {
+                let head = self.response.head();
+                return Err(wrong(
+                    "subscriptions/listen",
+                    &format!("status {}, {}", head.status, text(&body)),
+                ));
+            }
+        }
+        // Nothing more is read, and there are thousands of them.
+        self.buffer = Box::default();
+        Ok(())
+    }
+
     /// Sends a request and reads its response into `body`.
     async fn exchange(&mut self, request: &[u8], body: &mut impl Body) -> Result<()> {
         self.stream.write(request).await?;

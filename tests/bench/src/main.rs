@@ -78,7 +78,7 @@ enum Section {
     Arrangements,
     /// Memory and small calls while a 50 MB result passes.
     Large,
-    /// Memory of 1,000 idle slaves.
+    /// Memory of idle slaves and streams, and small calls beside them.
     Idle,
     /// Memory over many calls and abandoned sessions.
     Flat,

@@ -69,6 +69,9 @@ impl Proxy {
         command.env("PROXY_MODE", "1").env("SLAVE_CODES", SLAVE_CODE).env("MAX_LINKS_PER_CODE", "1000000");
         command.env("PROXY_WS_HOST", "127.0.0.1").env("PROXY_WS_PORT", ports.links.port().to_string());
         command.env("MCP_SERVER_PORT", ports.http.port().to_string()).env("HANDSHAKE_RATE", rate);
+        for limit in ["MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_ADDRESS", "MAX_STREAMS_PER_CLIENT"] {
+            command.env(limit, "30000");
+        }
         command.env("SESSION_KEY", "a key for one run of the benchmark, on loopback");
         if let Some(tls) = &tls {
             command.env("TLS_CERT", tls.certificate()).env("TLS_KEY", tls.key());

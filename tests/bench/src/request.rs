@@ -41,6 +41,16 @@ pub(crate) struct RequestBuilder {
     pub(crate) session: Option<String>,
 }
 
+/// Method of a stream of changes.
+const LISTEN: &str = "subscriptions/listen";
+
+/// What a modern client repeats in headers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mirrored<'a> {
+    method: &'a str,
+    name: Option<&'a str>,
+}
+
 /// Bytes that contain an id in one or more places.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
@@ -83,6 +93,21 @@ impl RequestBuilder {
         Template::new(self.tool("payload", &json!({ "bytes": bytes })), PLACEHOLDER.as_bytes())
     }
 
+    /// Modern `subscriptions/listen` for changes of the list of tools.
+    pub(crate) fn listen(&self) -> Vec<u8> {
+        let mut params = json!({ "notifications": { "toolsListChanged": true } });
+        params["_meta"] = Self::meta();
+        self.post(&request(LISTEN, &params), Some(Mirrored { method: LISTEN, name: None }))
+    }
+
+    fn meta() -> Value {
+        json!({
+            meta::PROTOCOL_VERSION: Version::NEWEST,
+            meta::CLIENT_INFO: { "name": "mcp-relay-bench", "version": "1" },
+            meta::CLIENT_CAPABILITIES: {},
+        })
+    }
+
     /// Legacy `initialize`.
     pub(crate) fn initialize(&self) -> Template {
         let params = json!({
@@ -101,16 +126,13 @@ impl RequestBuilder {
     fn tool(&self, name: &str, arguments: &Value) -> Vec<u8> {
         let mut params = json!({ "name": name, "arguments": arguments });
         if self.era == Era::Modern {
-            params["_meta"] = json!({
-                meta::PROTOCOL_VERSION: Version::NEWEST,
-                meta::CLIENT_INFO: { "name": "mcp-relay-bench", "version": "1" },
-                meta::CLIENT_CAPABILITIES: {},
-            });
+            params["_meta"] = Self::meta();
         }
-        self.post(&request("tools/call", &params), Some(name))
+        self.post(&request("tools/call", &params), Some(Mirrored { method: "tools/call", name: Some(name) }))
     }
 
-    fn post(&self, body: &Value, tool: Option<&str>) -> Vec<u8> {
+    /// `mirrored`: method and name, which modern clients repeat in headers.
+    fn post(&self, body: &Value, mirrored: Option<Mirrored<'_>>) -> Vec<u8> {
         let body = body.to_string();
         let mut head = format!(
             "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
@@ -123,11 +145,14 @@ impl RequestBuilder {
                 head.push_str(part);
             }
         };
-        match (self.era, tool) {
-            (Era::Modern, _) => {
+        match (self.era, mirrored) {
+            (Era::Modern, mirrored) => {
                 header("MCP-Protocol-Version", Version::NEWEST.as_str());
-                header("Mcp-Method", "tools/call");
-                header("Mcp-Name", tool.unwrap_or_default());
+                let Mirrored { method, name } = mirrored.unwrap_or_default();
+                header("Mcp-Method", method);
+                if let Some(name) = name {
+                    header("Mcp-Name", name);
+                }
             }
             (Era::Legacy, _) if self.session.is_some() => {
                 header("MCP-Protocol-Version", Version::NEWEST_LEGACY.as_str());

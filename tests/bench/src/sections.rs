@@ -28,6 +28,8 @@ pub(crate) struct Effort {
     pub(crate) sessions: u64,
     /// Idle slaves linked at once.
     pub(crate) slaves: usize,
+    /// Streams of changes that are open at once.
+    pub(crate) streams: usize,
     /// Slaves that come back at once.
     pub(crate) storm: usize,
     /// `HANDSHAKE_RATE` of the proxy they come back to.
@@ -43,6 +45,7 @@ impl Effort {
         calls: 200_000,
         sessions: 20_000,
         slaves: 1000,
+        streams: 10_000,
         storm: 5000,
         storm_rate: "200",
     };
@@ -55,6 +58,7 @@ impl Effort {
         calls: 40_000,
         sessions: 4_000,
         slaves: 1000,
+        streams: 2000,
         storm: 500,
         storm_rate: "50",
     };

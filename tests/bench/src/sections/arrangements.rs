@@ -126,13 +126,13 @@ fn start(binary: &Path, arrangement: Arrangement) -> Result<Started> {
     };
     let relay = match entry {
         None => Relay::link(proxy, program, Backend::Slave)?,
-        Some(entry) => Relay::link(proxy, program, Backend::File(&backends(&files, entry)?))?,
+        Some(entry) => Relay::link(proxy, program, Backend::File(&backends(&files, &entry)?))?,
     };
     Ok(Started { relay, _upstream: upstream, _files: files })
 }
 
 /// Writes a file of backends with this one.
-fn backends(files: &TempDir, entry: Value) -> Result<std::path::PathBuf> {
+fn backends(files: &TempDir, entry: &Value) -> Result<std::path::PathBuf> {
     let path = files.path().join("mcp.json");
     let file = json!({ "mcpServers": { "bench": entry } });
     std::fs::write(&path, file.to_string()).doing("writing a file of backends")?;

@@ -21,6 +21,12 @@ use crate::report::{Chapter, Verdict, mebibytes};
 use crate::storm_slaves::{Counters, keep_linked};
 use crate::tls::Target;
 
+/// Target: time from the proxy's restart until all slaves are linked.
+const MAX_RETURN: Duration = Duration::from_secs(30);
+
+/// Target: time from the proxy's restart to the first answer of the slave in use.
+const MAX_FIRST_ANSWER: Duration = Duration::from_secs(5);
+
 /// Longest time until all slaves are back.
 const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -212,12 +218,14 @@ fn chapter(slaves: usize, rate: &str, found: &Measurement) -> Chapter {
     let verdict = |target: String, measured: String, holds| Verdict { target, measured, holds };
     let verdicts = vec![
         verdict(
-            format!(
-                "{slaves} slaves are linked within {} s of the proxy's restart",
-                RETURN_TIMEOUT.as_secs()
-            ),
+            format!("{slaves} slaves are linked within {} s of the proxy's restart", MAX_RETURN.as_secs()),
             seconds,
-            back.is_some(),
+            back.is_some_and(|back| back <= MAX_RETURN),
+        ),
+        verdict(
+            format!("the first answer to a client comes within {} s of it", MAX_FIRST_ANSWER.as_secs()),
+            format!("{:.1} s", calls.first.as_secs_f64()),
+            calls.answered > 0 && calls.first <= MAX_FIRST_ANSWER,
         ),
         verdict(
             format!("handshakes in the busiest second ≤ {MAX_PEAK_RATIO} × the mean"),
