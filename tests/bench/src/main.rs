@@ -11,6 +11,7 @@ mod idle_slaves;
 mod load;
 mod machine;
 mod nginx;
+mod plot;
 mod process;
 mod program;
 mod relay;
@@ -32,7 +33,7 @@ use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
 use bounds::Bounds;
-use report::Chapter;
+use report::{Chapter, Plot};
 use sections::{Effort, against, arrangements, busy, calls, check, flat, idle, large, storm};
 
 /// Measures mcp-relay on this machine.
@@ -123,6 +124,11 @@ fn main() -> anyhow::Result<()> {
     if !options.is_full() {
         eprintln!("bench: a short or partial run, {} stays as it is", options.out.display());
         return Ok(());
+    }
+    let folder = options.out.parent().unwrap_or_else(|| Path::new(".")).join(Plot::FOLDER);
+    for plot in chapters.iter().flat_map(|chapter| &chapter.plots) {
+        let file = folder.join(plot.file);
+        std::fs::write(&file, &plot.svg).with_context(|| format!("writing {}", file.display()))?;
     }
     std::fs::write(&options.out, text).with_context(|| format!("writing {}", options.out.display()))
 }

@@ -22,6 +22,26 @@ pub(crate) struct Chapter {
     pub(crate) text: String,
     /// Verdicts on targets.
     pub(crate) verdicts: Vec<Verdict>,
+    /// Pictures that the text shows.
+    pub(crate) plots: Vec<Plot>,
+}
+
+/// A picture in a file beside the report.
+#[derive(Debug)]
+pub(crate) struct Plot {
+    /// Name of the file.
+    pub(crate) file: &'static str,
+    pub(crate) svg: String,
+}
+
+impl Plot {
+    /// Folder of the files, from the report's own.
+    pub(crate) const FOLDER: &'static str = "images";
+
+    /// Markdown that shows it.
+    pub(crate) fn markdown(&self, what: &str) -> String {
+        format!("![{what}]({}/{})\n", Self::FOLDER, self.file)
+    }
 }
 
 /// The whole report.
@@ -90,8 +110,12 @@ mod tests {
     #[test]
     fn failures_stand_out_at_the_top() {
         let verdict = |holds| Verdict { target: "t ≤ 1".into(), measured: "2".into(), holds };
-        let chapter =
-            Chapter { title: "One", text: "text\n".into(), verdicts: vec![verdict(true), verdict(false)] };
+        let chapter = Chapter {
+            title: "One",
+            text: "text\n".into(),
+            verdicts: vec![verdict(true), verdict(false)],
+            plots: Vec::new(),
+        };
         let text = render("- cores: 2\n", &[chapter]);
         assert!(text.contains("| t ≤ 1 | 2 | PASS |\n| t ≤ 1 | 2 | **FAIL** |\n"), "{text}");
         assert!(text.find("## Targets").unwrap() < text.find("## One").unwrap());

@@ -43,7 +43,7 @@ pub(crate) fn run(binary: &Path, other: &Path, effort: &Effort) -> Result<Chapte
         }
         let _ = write!(text, "### {}\n\n{}\n", describe(&shape), table(&both));
     }
-    Ok(Chapter { title: "New against old", text, verdicts: Vec::new() })
+    Ok(Chapter { title: "New against old", text, verdicts: Vec::new(), plots: Vec::new() })
 }
 
 fn table([old, new]: &[Series; 2]) -> String {

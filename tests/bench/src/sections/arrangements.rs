@@ -89,7 +89,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     }
     text.push('\n');
     text.push_str(&table.finish());
-    Ok(Chapter { title: "Backends and TLS", text, verdicts })
+    Ok(Chapter { title: "Backends and TLS", text, verdicts, plots: Vec::new() })
 }
 
 fn verdict(shape: &Shape, slave: f64) -> Verdict {

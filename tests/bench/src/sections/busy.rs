@@ -29,5 +29,5 @@ pub(crate) fn run(binary: &Path, shape: Shape, time: Duration) -> Result<Chapter
         sample.slave,
         sample.rate
     );
-    Ok(Chapter { title: "Kept busy", text, verdicts: Vec::new() })
+    Ok(Chapter { title: "Kept busy", text, verdicts: Vec::new(), plots: Vec::new() })
 }

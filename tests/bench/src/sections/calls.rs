@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::fleet::{Fleet, Sample, Way};
 use crate::load::{Load, Shape, Until};
 use crate::nginx;
-use crate::report::{Chapter, Table, mebibytes};
+use crate::plot::{self, Bar, Group};
+use crate::report::{Chapter, Plot, Table, mebibytes};
 use crate::stats::Rounds;
 
 /// Measured shapes of calls, those with targets first.
@@ -108,7 +109,13 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     );
     let mut verdicts = targets::of_calls(&all);
     verdicts.extend(targets::of_memory(idle, after_loads));
-    Ok(Chapter { title: "Cost of one call", text, verdicts })
+    let plots = vec![cpu_plot(&all), latency_plot(&all)];
+    let shown =
+        [("CPU time of all processes for one call", &plots[0]), ("Median latency of one call", &plots[1])];
+    for (what, plot) in shown {
+        let _ = write!(text, "\n{}", plot.markdown(what));
+    }
+    Ok(Chapter { title: "Cost of one call", text, verdicts, plots })
 }
 
 /// One series for each way of the fleet.
@@ -150,6 +157,24 @@ fn table(fleet: &Fleet, found: &Found) -> Result<String> {
         ]);
     }
     Ok(table.finish())
+}
+
+fn cpu_plot(all: &[Found]) -> Plot {
+    let svg = plot::bars("CPU time of all processes for one call", "µs", &groups(all, Sample::both));
+    Plot { file: "bench-cpu.svg", svg }
+}
+
+fn latency_plot(all: &[Found]) -> Plot {
+    let svg = plot::bars("Median latency of one call", "µs", &groups(all, |sample| sample.p50));
+    Plot { file: "bench-latency.svg", svg }
+}
+
+/// The medians of a quantity by shape and way.
+fn groups(all: &[Found], quantity: fn(&Sample) -> f64) -> Vec<Group> {
+    let bar = |(way, series): &(Way, Series)| Bar { name: way.name(), value: series.of(quantity).median() };
+    all.iter()
+        .map(|found| Group { title: describe(&found.shape), bars: found.series.iter().map(bar).collect() })
+        .collect()
 }
 
 /// Name and accessor of a quantity of a sample.

@@ -121,7 +121,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
          half of them by legacy clients. Sessions: `initialize`, `notifications/initialized` and one call in each; no session is ended with `DELETE`.\n\n{}",
         table.finish()
     );
-    Ok(Chapter { title: "Memory over time", text, verdicts })
+    Ok(Chapter { title: "Memory over time", text, verdicts, plots: Vec::new() })
 }
 
 fn calls(relay: &Relay, calls: u64) -> Result<MemoryHistory> {

@@ -191,5 +191,5 @@ fn chapter(found: &Found, effort: &Effort) -> Chapter {
             ratio <= MAX_P99_RATIO,
         ),
     ];
-    Chapter { title: "Idle slaves and streams", text, verdicts }
+    Chapter { title: "Idle slaves and streams", text, verdicts, plots: Vec::new() }
 }

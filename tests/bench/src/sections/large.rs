@@ -67,7 +67,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     };
     let mut verdicts = vec![memory];
     verdicts.extend(of_results);
-    Ok(Chapter { title: "A 50 MB result", text, verdicts })
+    Ok(Chapter { title: "A 50 MB result", text, verdicts, plots: Vec::new() })
 }
 
 /// The table of small calls' latency on every way, and what it says of the relay.

@@ -243,7 +243,7 @@ fn chapter(slaves: usize, rate: &str, found: &Measurement) -> Chapter {
             after.peak <= bound,
         ),
     ];
-    Chapter { title: "A storm of slaves", text, verdicts }
+    Chapter { title: "A storm of slaves", text, verdicts, plots: Vec::new() }
 }
 
 #[cfg(test)]
