@@ -11,8 +11,13 @@ FROM ${RUST_IMAGE} AS build
 ARG PROFILE=release
 WORKDIR /build
 
+# The allocator is built with it, and slim images have none.
+# hadolint ignore=DL3008
+RUN command -v make || { apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*; }
+
 # The dependencies are a layer of their own, made again only when a manifest changes: every crate of ours is empty in it.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY services/front/Cargo.toml services/front/
 COPY services/broker/Cargo.toml services/broker/
 COPY services/link/Cargo.toml services/link/

@@ -123,7 +123,7 @@ test-dashboards: ## Check grafana/: run every panel and rule against a real Prom
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
-bench: ## Measure cost, latency and memory; writes docs/BENCHMARKS.md
+bench: ## Measure cost, latency and memory; writes docs/BENCHMARKS.md; WSTUNNEL=binary compares with it, too
 	./scripts/setup bench
 	$(CARGO) build --locked --release -p mcp-relay -p mcp-relay-bench
 	./target/release/mcp-relay-bench

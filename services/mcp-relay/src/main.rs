@@ -43,9 +43,10 @@ use health::Question;
 use mode::Mode;
 use output::Text;
 
-/// The allocator of the binary: a call makes some dozens of small allocations, many of them freed by another thread.
+/// The allocator of the binary: a call makes some dozens of small allocations, many of them freed by another thread. What a burst used goes
+/// back to the system while the process idles (`.cargo/config.toml`).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Exit code of `mcp-relay call` for a result with `isError`.
 const TOOL_FAILED: u8 = 2;

@@ -1,6 +1,8 @@
 //! The bytes of a request's head, looked through for a Content-Length: hyper removes it where there is a Transfer-Encoding too, so
 //! that its users cannot see that both were sent (RFC 9112, 6.1). Must not know what the headers say.
 
+use memchr::memchr;
+
 /// The name of the header, as each line is compared with it.
 const NAME: &[u8] = b"content-length:";
 
@@ -48,17 +50,29 @@ impl Line {
         });
         self.seen += 1;
     }
+
+    /// Returns whether the rest of the line says nothing more. `is_first`: it may be the line of the request.
+    fn is_decided(&self, is_first: bool) -> bool {
+        self.seen > 0
+            && self.matched.is_none_or(|matched| matched == NAME.len())
+            && (!is_first || self.separator.is_some())
+    }
 }
 
 impl RawHead {
     /// Takes the bytes that came next; those after the end of the head are not looked at.
     pub(super) fn read(&mut self, bytes: &[u8]) {
-        for byte in bytes {
+        let mut rest = bytes;
+        while let Some((byte, after)) = rest.split_first() {
+            rest = after;
             match byte {
                 _ if self.is_complete => return,
                 b'\n' => self.end_line(),
                 b'\r' => {}
                 byte => self.line.read(*byte),
+            }
+            if self.line.is_decided(!self.is_request) {
+                rest = memchr(b'\n', rest).map_or(&[], |end| &rest[end..]);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
 /// Largest amounts that may be held at once.
@@ -33,7 +34,7 @@ pub struct Shares<K>(Arc<Mutex<Table<K>>>);
 #[derive(Debug)]
 struct Table<K> {
     used: usize,
-    by_peer: HashMap<K, usize>,
+    by_peer: HashMap<K, usize, RandomState>,
 }
 
 impl<K> Clone for Shares<K> {
@@ -44,7 +45,7 @@ impl<K> Clone for Shares<K> {
 
 impl<K> Default for Shares<K> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Table { used: 0, by_peer: HashMap::new() })))
+        Self(Arc::new(Mutex::new(Table { used: 0, by_peer: HashMap::default() })))
     }
 }
 
