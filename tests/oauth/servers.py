@@ -36,13 +36,17 @@ def free_port():
         return listener.getsockname()[1]
 
 
+# Pages whose blocks run here.
+PAGES = ["secure/issuers.md", "secure/broker.md", "run/fronts.md"]
+
+
 def recipe(heading, language):
-    """The first block of this language below a heading of ACCESS.md: what users copy is what runs here."""
-    text = (ROOT / "docs/ACCESS.md").read_text()
+    """The first block of this language below a heading of PAGES: what users copy is what runs here."""
+    text = "\n".join((ROOT / "docs" / page).read_text() for page in PAGES)
     section = re.split(rf"^#+ .*\b{heading}\b.*$", text, maxsplit=1, flags=re.M)
     block = re.search(rf"^```{language}\n(.*?)^```$", section[1], re.M | re.S) if len(section) == 2 else None
     if not block:
-        raise SystemExit(f"oauth: docs/ACCESS.md has no block of {language} below a heading with {heading!r}")
+        raise SystemExit(f"oauth: docs/ has no block of {language} below a heading with {heading!r}")
     return block[1]
 
 
