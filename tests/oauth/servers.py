@@ -221,8 +221,10 @@ class Nginx:
             block = block.replace(theirs, ours)
         paths = "".join(f"  {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         file = folder / "nginx.conf"
+        # Started as root, workers would be another user, who cannot write into this folder.
+        user = "user root;\n" if os.geteuid() == 0 else ""
         file.write_text(
-            f"daemon off;\npid {folder}/nginx.pid;\nerror_log stderr notice;\nevents {{}}\nhttp {{\n  access_log {folder}/access.log;\n{paths}{block}}}\n"
+            f"{user}daemon off;\npid {folder}/nginx.pid;\nerror_log stderr notice;\nevents {{}}\nhttp {{\n  access_log {folder}/access.log;\n{paths}{block}}}\n"
         )
         program = "/usr/sbin/nginx" if pathlib.Path("/usr/sbin/nginx").exists() else "nginx"
         arrangement.start("nginx", [program, "-e", "stderr", "-p", str(folder), "-c", str(file)]).find("start worker process")
