@@ -108,5 +108,5 @@ fn dashboards_and_alerts_use_existing_metrics() {
 #[test]
 fn the_readme_is_short() {
     let lines = read("README.md").lines().count();
-    assert!(lines <= 150, "README.md has {lines} lines, at most 150");
+    assert!(lines <= 120, "README.md has {lines} lines, at most 120");
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks the built book: every link and picture leads to a file that is there, and every anchor to an element that has it.
 
-    python3 tests/docs/links.py target/book
-    python3 tests/docs/links.py --self-test
+    python3 tests/book/links.py target/book
+    python3 tests/book/links.py --self-test
 """
 
 import html.parser
