@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Preprocessor of mdBook: links that lead out of docs/ get the repository's address, or become its path where no address is known.
+"""Preprocessor of mdBook: links that lead out of docs/ get the repository's address, or become its path where no address is known;
+links to a README.md lead to the index.html that mdBook makes of it.
 
 SOURCE_URL is the address of a file of the repository without its path, such as https://forge.example/team/mcp-relay/blob/main.
 """
@@ -20,7 +21,7 @@ def outside(text, page, site):
         path, _, anchor = target.partition("#")
         place = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), path)) if path else "docs"
         if place == "docs" or place.startswith("docs/"):
-            return match[0]
+            return re.sub(r"\bREADME\.md(?=\)|#)", "index.md", match[0]) if path else match[0]
         if site:
             return f"[{label}]({site}/{place}{'#' + anchor if anchor else ''})"
         return label if place in label else f"{label} (`{place}`)"
