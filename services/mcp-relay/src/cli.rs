@@ -192,8 +192,7 @@ its own MCP_SERVER_HOST:MCP_SERVER_PORT. The same as PROXY_SLAVE=1 without a sub
 Tools come from MCP servers that it starts (SLAVE_BACKENDS), from commands (SLAVE_TOOLS), from the mr-pilot
 command (review_merge_request) and, with DEMO_TOOLS=1, from built-in demo tools.";
 
-const SLAVE_VARIABLES: [&str; 6] =
-    ["Every mode", "Forward proxies", "Slave", "Handed on", "Audit", "Traces"];
+const SLAVE_VARIABLES: [&str; 6] = ["Every mode", "Forward proxies", "Slave", "Handed on", "Audit", "Traces"];
 
 fn slave_help() -> String {
     format!(

@@ -42,7 +42,11 @@ fn the_page_of_failures_lists_every_failure_as_it_is() {
             text.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{}`", row.kind)));
         let line = line.unwrap_or_else(|| panic!("docs/reference/failures.md has no row for `{}`", row.kind));
         for number in [row.code.to_string(), row.legacy.to_string(), row.modern.to_string()] {
-            assert!(line.contains(&number), "docs/reference/failures.md, `{}`: no {number} in {line:?}", row.kind);
+            assert!(
+                line.contains(&number),
+                "docs/reference/failures.md, `{}`: no {number} in {line:?}",
+                row.kind
+            );
         }
         assert!(
             line.contains(row.advice),

@@ -97,8 +97,22 @@ fn a_link_to_nothing_is_found() {
     assert_eq!(faults, [None, Some("there is no such heading"), Some("there is no such file")]);
 }
 
+/// A page that a text names outside of links.
+struct Citation {
+    page: String,
+    /// `None`: the page as a whole.
+    place: Option<Place>,
+}
+
+enum Place {
+    /// The anchor of an address.
+    Anchor(String),
+    /// A heading in words, which may leave out its number and its end.
+    Title(String),
+}
+
 /// Pages that a text names outside of links: `docs/…md`, perhaps with a heading in quotes behind it, and addresses of the book.
-fn citations(text: &str) -> Vec<(String, String)> {
+fn citations(text: &str) -> Vec<Citation> {
     let is_path = |c: char| c.is_ascii_alphanumeric() || "/_-.".contains(c);
     let mut found = Vec::new();
     for (at, _) in text.match_indices("docs/") {
@@ -109,28 +123,41 @@ fn citations(text: &str) -> Vec<(String, String)> {
         if let Some(page) = path.strip_suffix(".md") {
             let quoted = rest.strip_prefix(", ").map(|rest| rest.trim_start_matches('\\'));
             let heading = quoted.and_then(|rest| rest.strip_prefix('"')?.split(['"', '\\']).next());
-            found.push((format!("{page}.md"), slug(heading.unwrap_or_default())));
+            let place = heading.map(|heading| Place::Title(slug(heading)));
+            found.push(Citation { page: format!("{page}.md"), place });
         } else if let Some(page) = path.strip_suffix(".html").filter(|_| text[..at + 5].ends_with(SITE)) {
             let is_anchor = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-            let anchor = rest.strip_prefix('#').unwrap_or_default();
-            let anchor = &anchor[..anchor.find(|c| !is_anchor(c)).unwrap_or(anchor.len())];
-            found.push((format!("{page}.md"), anchor.to_owned()));
+            let anchor = rest.strip_prefix('#');
+            let anchor = anchor.map(|rest| &rest[..rest.find(|c| !is_anchor(c)).unwrap_or(rest.len())]);
+            let place = anchor.map(|anchor| Place::Anchor(anchor.to_owned()));
+            found.push(Citation { page: format!("{page}.md"), place });
         }
     }
     found
 }
 
 /// Returns what is wrong with a citation, if anything.
-fn citation_fault(page: &str, anchor: &str) -> Option<String> {
+fn citation_fault(citation: &Citation) -> Option<String> {
+    let page = &citation.page;
     let path = root().join(page);
     if !path.is_file() {
         return Some(format!("{page} does not exist"));
     }
     let document = Document::read(path);
-    // A phrase in bold at the beginning of a paragraph is a heading to whoever searches for it.
-    let bold = document.text.lines().filter_map(|line| line.strip_prefix("**")?.split("**").next());
-    let is_there = anchor.is_empty() || document.has(anchor) || bold.map(slug).any(|bold| bold.starts_with(anchor));
-    (!is_there).then(|| format!("{page} has no heading {anchor:?}"))
+    match citation.place.as_ref()? {
+        Place::Anchor(anchor) => (!document.has(anchor)).then(|| format!("{page} has no anchor {anchor:?}")),
+        Place::Title(words) => {
+            // A phrase in bold at the beginning of a paragraph is a heading to whoever searches for it.
+            let titles = document.text.lines().filter_map(|line| {
+                let bold = line.strip_prefix("**").and_then(|line| line.split("**").next());
+                bold.or_else(|| line.strip_prefix('#'))
+            });
+            let is_number = |c: char| c.is_ascii_digit() || c == '-';
+            let is_there =
+                titles.map(slug).any(|title| title.trim_start_matches(is_number).starts_with(words.as_str()));
+            (!is_there).then(|| format!("{page} has no heading {words:?}"))
+        }
+    }
 }
 
 #[test]
@@ -141,9 +168,9 @@ fn pages_that_code_charts_and_alerts_cite_exist() {
         if path.ends_with("tidy/links.rs") {
             return;
         }
-        for (page, anchor) in citations(&text) {
+        for citation in citations(&text) {
             seen += 1;
-            let fault = citation_fault(&page, &anchor);
+            let fault = citation_fault(&citation);
             faults.extend(fault.map(|fault| format!("{}: {fault}", path.display())));
         }
     };
@@ -161,8 +188,7 @@ fn pages_that_code_charts_and_alerts_cite_exist() {
 fn a_citation_of_nothing_is_found() {
     let text = r#"docs/METRICS.md, \"Gone\" docs/gone.md. https://mcp-relay.example/docs/operate/runbooks.html#mcprelaygone
         https://mcp-relay.example/docs/operate/runbooks.html#mcprelaynoslave docs/operate/health.md, "States of a slave"."#;
-    let faults: Vec<_> =
-        citations(text).iter().map(|(page, anchor)| citation_fault(page, anchor).is_some()).collect();
+    let faults: Vec<_> = citations(text).iter().map(|citation| citation_fault(citation).is_some()).collect();
     assert_eq!(faults, [true, true, true, false, false]);
 }
 
