@@ -147,9 +147,10 @@ fn citation_fault(citation: &Citation) -> Option<String> {
     match citation.place.as_ref()? {
         Place::Anchor(anchor) => (!document.has(anchor)).then(|| format!("{page} has no anchor {anchor:?}")),
         Place::Title(words) => {
-            // A phrase in bold at the beginning of a paragraph is a heading to whoever searches for it.
+            // A phrase in bold at the beginning of a paragraph or an item is a heading to whoever searches for it.
             let titles = document.text.lines().filter_map(|line| {
-                let bold = line.strip_prefix("**").and_then(|line| line.split("**").next());
+                let bold =
+                    line.trim_start_matches("- ").strip_prefix("**").and_then(|line| line.split("**").next());
                 bold.or_else(|| line.strip_prefix('#'))
             });
             let is_number = |c: char| c.is_ascii_digit() || c == '-';
