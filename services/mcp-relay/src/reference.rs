@@ -36,7 +36,7 @@ const INTROS: [&str; 10] = [
     "The way out of a network that lets nothing out by itself: the link of a slave, HTTP backends, the OTLP collector and the keys of token issuers go this way. See [The way out through forward proxies](run/forward-proxies.md).",
     "Read by the proxy.",
     "Read by the proxy. The sections `pools:` and `limits:` of the `ROUTES` file override them for some tools, clients and slaves.",
-    "Read by the proxy. See [Access: who may use the clients' port, and how they prove who they are](secure/access.md).",
+    "Read by the proxy. See [OAuth broker](secure/broker.md).",
     "Read by slaves. The standalone server reads them too, except those about the proxy.",
     "The tool `review_merge_request` runs `mr-pilot` with these variables and a small safe environment only.",
     "The audit stream: connections, refusals and calls. See [Audit](operate/audit.md).",
