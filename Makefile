@@ -17,7 +17,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth check deny charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench bench-check profile soak setup
+.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check deny docs charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench bench-check profile soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,12 +72,18 @@ test-oauth: ## Have the SDKs' clients sign in at Keycloak, oidc-provider and the
 	$(CARGO) build --locked -p mcp-relay
 	python3 tests/oauth/run.py $(ONLY)
 
-check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, dependencies, lints and docs, and fuzz for a short time
+test-fronts: ## Run nginx and Caddy as docs/run/fronts.md has them in front of a proxy with TLS; ONLY='nginx' (needs Python, nginx and Caddy)
+	./scripts/setup fronts
+	$(CARGO) build --locked -p mcp-relay
+	python3 tests/fronts/run.py $(ONLY)
+
+check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, dependencies, lints and docs, build the book, and fuzz for a short time
 	$(CARGO) fmt --all --check
 	shellcheck .ci/run scripts/* fuzz/run.sh tests/compose/run $(filter-out tests/cluster/parts,$(wildcard tests/cluster/*))
 	./scripts/setup charts
 	./scripts/charts
 	./scripts/deny
+	./scripts/docs
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p mcp-relay-tests --test ui -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
@@ -86,6 +92,9 @@ check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, dependenci
 
 deny: ## The part of `make check` that is about dependencies: licences, bans, sources, known vulnerabilities (installs its tool under .tools)
 	./scripts/deny
+
+docs: ## Build docs/ as a book into target/book and check its links, a part of `make check` (installs its tool under .tools)
+	./scripts/docs
 
 charts: ## The part of `make check` that is about YAML, Dockerfile, workflows, Helm charts and k8s/ (installs its tools under .tools)
 	./scripts/setup charts

@@ -114,13 +114,13 @@ def panel_faults(panel, variables):
 
 
 def runbooks(rules):
-    """Every alert has its section in docs/OPERATIONS.md, and every such section its alert."""
+    """Every alert has its section in docs/operate/runbooks.md, and every such section its alert."""
     alerts = set(re.findall(r"alert: (\w+)", rules))
-    urls = set(re.findall(r"runbook_url: \S+/OPERATIONS\.md#(\w+)", rules))
-    document = (ROOT / "docs/OPERATIONS.md").read_text()
-    sections = set(re.findall(r"^#### (McpRelay\w+)$", document, re.M))
+    urls = set(re.findall(r"runbook_url: \S+/docs/operate/runbooks\.html#(\w+)", rules))
+    document = (ROOT / "docs/operate/runbooks.md").read_text()
+    sections = set(re.findall(r"^## (McpRelay\w+)$", document, re.M))
     for name in sorted(alerts ^ sections):
-        yield f"{name} is an alert or a section of docs/OPERATIONS.md, \"Runbooks\", and not both"
+        yield f"{name} is an alert or a section of docs/operate/runbooks.md, and not both"
     tests = "".join(path.read_text() for path in (HERE / "alerts/tests").glob("*.yaml"))
     for name in sorted(name for name in alerts if name not in tests):
         yield f"{name} has no test in grafana/alerts/tests"

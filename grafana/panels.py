@@ -115,8 +115,8 @@ def dashboard(uid, title, description, variables, panels, docs):
                 "asDropdown": False, "includeVars": False, "keepTime": False,
             }
             for name, path, tip in [
-                ("Metrics", "METRICS.md", "What every series says"),
-                ("Runbooks", "OPERATIONS.md#runbooks", "What to do about alerts"),
+                ("Metrics", "METRICS.html", "What every series says"),
+                ("Runbooks", "operate/runbooks.html", "What to do about alerts"),
             ]
         ),
     ]

@@ -113,7 +113,7 @@ def overview():
 def links():
     return [
         row("Slaves, as proxies see them"),
-        timeseries("Slaves by state", "short", "connecting, ready, degraded, draining, lost: see OPERATIONS, \"States of a slave\".",
+        timeseries("Slaves by state", "short", "connecting, ready, degraded, draining, lost: see docs/operate/health.md.",
                    (f"sum by (instance, state) (mcp_relay_slave_state{{{SLAVE}}}) > 0", "{{state}} at {{instance}}"), stack=True),
         timeseries("Calls by slave", "reqps", "Calls that ended while a slave had them.", (rate("mcp_relay_link_calls_total", SLAVE, "slave"), "{{slave}}")),
         timeseries("Failed calls by slave", "reqps", "Those that ended with a JSON-RPC error or a failure.",

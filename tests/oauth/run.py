@@ -94,7 +94,7 @@ def expect(relay, issuer, pages, revoked_within, **more):
 
 
 def keycloak(arrangement, parts):
-    """The recipe of ACCESS.md, with clients that register themselves."""
+    """The recipe of docs/secure/issuers.md, with clients that register themselves."""
     relay = Relay(arrangement)
     server = parts.keycloak()
     realm = server.realm(arrangement.folder.name, relay.url, recipe("Keycloak", "sh"))
@@ -120,7 +120,7 @@ def oidc_jwt(arrangement, parts):
 
 
 def oidc_opaque(arrangement, parts):
-    """Tokens that the proxy asks about (RFC 7662), as ACCESS.md has it."""
+    """Tokens that the proxy asks about (RFC 7662), as docs/secure/issuers.md has it."""
     relay = Relay(arrangement)
     secret = relay.file("secret", "a-secret-of-the-relay-at-the-provider\n")
     issuer = oidc_provider(arrangement, parts.node, relay.url, "opaque", "a-secret-of-the-relay-at-the-provider")
@@ -160,7 +160,7 @@ def broker_keycloak(arrangement, parts):
 
 
 def broker_nginx(arrangement, parts):
-    """The recipe of ACCESS.md for nginx, with TLS."""
+    """The recipe of docs/run/fronts.md for nginx, with TLS."""
     port = free_port()
     relay = Relay(arrangement, f"https://localhost:{port}/mcp")
     Nginx(arrangement, recipe("nginx", "nginx"), port, relay.port, parts.certificate)

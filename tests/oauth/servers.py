@@ -36,13 +36,17 @@ def free_port():
         return listener.getsockname()[1]
 
 
+# Pages whose blocks run here.
+PAGES = ["secure/issuers.md", "secure/broker.md", "run/fronts.md"]
+
+
 def recipe(heading, language):
-    """The first block of this language below a heading of ACCESS.md: what users copy is what runs here."""
-    text = (ROOT / "docs/ACCESS.md").read_text()
+    """The first block of this language below a heading of PAGES: what users copy is what runs here."""
+    text = "\n".join((ROOT / "docs" / page).read_text() for page in PAGES)
     section = re.split(rf"^#+ .*\b{heading}\b.*$", text, maxsplit=1, flags=re.M)
     block = re.search(rf"^```{language}\n(.*?)^```$", section[1], re.M | re.S) if len(section) == 2 else None
     if not block:
-        raise SystemExit(f"oauth: docs/ACCESS.md has no block of {language} below a heading with {heading!r}")
+        raise SystemExit(f"oauth: docs/ has no block of {language} below a heading with {heading!r}")
     return block[1]
 
 
@@ -217,8 +221,10 @@ class Nginx:
             block = block.replace(theirs, ours)
         paths = "".join(f"  {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         file = folder / "nginx.conf"
+        # Started as root, workers would be another user, who cannot write into this folder.
+        user = "user root;\n" if os.geteuid() == 0 else ""
         file.write_text(
-            f"daemon off;\npid {folder}/nginx.pid;\nerror_log stderr notice;\nevents {{}}\nhttp {{\n  access_log {folder}/access.log;\n{paths}{block}}}\n"
+            f"{user}daemon off;\npid {folder}/nginx.pid;\nerror_log stderr notice;\nevents {{}}\nhttp {{\n  access_log {folder}/access.log;\n{paths}{block}}}\n"
         )
         program = "/usr/sbin/nginx" if pathlib.Path("/usr/sbin/nginx").exists() else "nginx"
         arrangement.start("nginx", [program, "-e", "stderr", "-p", str(folder), "-c", str(file)]).find("start worker process")

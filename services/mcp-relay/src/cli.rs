@@ -3,6 +3,8 @@
 mod call;
 mod connect;
 mod digest;
+#[cfg(test)]
+mod document;
 mod exec_backend;
 mod policy;
 mod routes;
@@ -170,10 +172,12 @@ and stores nothing on disk. The same as PROXY_MODE=1 without a subcommand.
 Also answers GET /healthz (alive), /readyz (accepts calls), /metrics and /api/v1/status on the HTTP port or on
 OPS_PORT, and /health on the HTTP port.";
 
+const PROXY_VARIABLES: [&str; 5] = ["Every mode", "Forward proxies", "Proxy", "Audit", "Traces"];
+
 fn proxy_help() -> String {
     format!(
         "{}\n{}\n{}",
-        reference::chosen(&["Every mode", "Forward proxies", "Proxy", "Audit", "Traces"]),
+        reference::chosen(&PROXY_VARIABLES),
         "Examples:\n  SLAVE_CODES=$(openssl rand -hex 16) mcp-relay proxy\n  \
          MCP_SERVER_HOST=0.0.0.0 AUTH_BEARER_KEYS=key1,key2 SLAVE_CODES=code1,code2 mcp-relay proxy\n",
         EXIT_CODES
@@ -188,10 +192,12 @@ its own MCP_SERVER_HOST:MCP_SERVER_PORT. The same as PROXY_SLAVE=1 without a sub
 Tools come from MCP servers that it starts (SLAVE_BACKENDS), from commands (SLAVE_TOOLS), from the mr-pilot
 command (review_merge_request) and, with DEMO_TOOLS=1, from built-in demo tools.";
 
+const SLAVE_VARIABLES: [&str; 6] = ["Every mode", "Forward proxies", "Slave", "Handed on", "Audit", "Traces"];
+
 fn slave_help() -> String {
     format!(
         "{}\n{}\n{}",
-        reference::chosen(&["Every mode", "Forward proxies", "Slave", "Handed on", "Audit", "Traces"]),
+        reference::chosen(&SLAVE_VARIABLES),
         "Examples:\n  PROXY_SERVER_URL=ws://localhost:8001 SLAVE_CODE=code1 MCP_SERVER_PORT=9000 DEMO_TOOLS=1 mcp-relay slave\n  \
          PROXY_SERVER_URL=wss://relay.example SLAVE_CODE=code2 SLAVE_BACKENDS=mcp.json mcp-relay slave\n",
         EXIT_CODES

@@ -33,14 +33,14 @@ const TITLES: [&str; 10] = [
 const INTROS: [&str; 10] = [
     "Read only where no subcommand sets the mode (`mcp-relay proxy`, `mcp-relay slave`).",
     "Read by the proxy, by slaves and by the standalone server.",
-    "The way out of a network that lets nothing out by itself: the link of a slave, HTTP backends, the OTLP collector and the keys of token issuers go this way. See [OPERATIONS](OPERATIONS.md#the-way-out-through-forward-proxies).",
+    "The way out of a network that lets nothing out by itself: the link of a slave, HTTP backends, the OTLP collector and the keys of token issuers go this way. See [The way out through forward proxies](run/forward-proxies.md).",
     "Read by the proxy.",
     "Read by the proxy. The sections `pools:` and `limits:` of the `ROUTES` file override them for some tools, clients and slaves.",
-    "Read by the proxy. See [ACCESS](ACCESS.md).",
+    "Read by the proxy. See [OAuth broker](secure/broker.md).",
     "Read by slaves. The standalone server reads them too, except those about the proxy.",
     "The tool `review_merge_request` runs `mr-pilot` with these variables and a small safe environment only.",
-    "The audit stream: connections, refusals and calls. See [OPERATIONS](OPERATIONS.md#audit).",
-    "OpenTelemetry's own variables; other variables of its specification are not read. See [OPERATIONS](OPERATIONS.md#traces).",
+    "The audit stream: connections, refusals and calls. See [Audit](operate/audit.md).",
+    "OpenTelemetry's own variables; other variables of its specification are not read. See [Traces](operate/traces.md).",
 ];
 
 const RULES: &str = "\

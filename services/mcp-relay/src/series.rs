@@ -64,7 +64,7 @@ const INTRO: &str = "\
 # Metrics
 
 Proxies, slaves and the standalone server answer `/metrics` with Prometheus text. This page lists every series.
-[OPERATIONS](OPERATIONS.md) describes dashboards, alerts and runbooks.
+[Dashboards and alerts](operate/dashboards.md) and [Runbooks](operate/runbooks.md) say what to do with them.
 
 - Labels in parentheses have these values and no others. Series whose label values are all known beforehand start at 0; the others appear with their first event.
 - Other labels are bounded: the first 1,000 tools, slaves, codes and rules keep their names, later ones are counted as `other`. No label holds an argument, a result, a client's address or any part of a code or key.

@@ -1,6 +1,6 @@
 //! The state of a slave as operators see it. Must not know what leads from one state to another.
 
-/// State of a slave. docs/OPERATIONS.md, "States of a slave", describes them.
+/// State of a slave. docs/operate/health.md, "States of a slave", describes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlaveState {
     /// Linked, but has not offered a tool yet.

@@ -1,6 +1,6 @@
 //! The status of the proxy as JSON, for the status page, `mcp-relay status` and other programs. Must not know HTTP.
 //!
-//! docs/OPERATIONS.md, "Status page and API", describes the members. Arguments, results, keys and codes are left out.
+//! docs/reference/status-api.md, describes the members. Arguments, results, keys and codes are left out.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};

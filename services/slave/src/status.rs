@@ -1,6 +1,6 @@
 //! The status of the slave as JSON, for the status page, `mcp-relay status` and other programs. Must not know HTTP.
 //!
-//! docs/OPERATIONS.md, "Status page and API", describes the members. Arguments, results, keys and codes are left out; of
+//! docs/reference/status-api.md, describes the members. Arguments, results, keys and codes are left out; of
 //! what backends write to standard error, the last lines are there as the log has them.
 
 use std::collections::BTreeMap;

@@ -96,7 +96,8 @@ fn write(folder: &TempDir, tools: &str) {
 /// The document's example, without its first line.
 fn example() -> String {
     let document =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPERATIONS.md")).unwrap();
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/backends/commands.md"))
+            .unwrap();
     let after = document.split("<!-- tools example").nth(1).expect("the example's mark");
     let block = after.split("```yaml\ntools:\n").nth(1).expect("a YAML block");
     block.split("```").next().unwrap().to_owned()

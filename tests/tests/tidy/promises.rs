@@ -1,10 +1,10 @@
-//! The table of promises in docs/SECURITY.md: each test that it names exists.
+//! The table of promises in docs/secure/threat-model.md: each test that it names exists.
 
 use std::collections::BTreeSet;
 
 use crate::source::{has_word, read, report, root};
 
-const DOCUMENT: &str = "docs/SECURITY.md";
+const DOCUMENT: &str = "docs/secure/threat-model.md";
 
 /// Cells of the rows of the table under the heading.
 fn rows() -> Vec<Vec<String>> {

@@ -111,7 +111,7 @@ pub(crate) struct WhatArgs {
 }
 
 pub(super) const ABOUT: &str = "\
-Who may use what, in the YAML file that POLICY (of a proxy) or SLAVE_POLICY (of a slave) names. docs/ACCESS.md has the
+Who may use what, in the YAML file that POLICY (of a proxy) or SLAVE_POLICY (of a slave) names. docs/secure/policy.md has the
 file's form and examples.";
 
 pub(super) const HELP: &str = "\

@@ -50,7 +50,7 @@ pub(crate) struct Explain {
 pub(super) const ABOUT: &str = "\
 Rules that send calls to slaves by their labels, in the YAML file that ROUTES names. Without a file there are the
 built-in ones: review_merge_request goes to slaves labelled platform=gitlab or platform=github, and to slaves
-without such a label. docs/OPERATIONS.md, \"Routing\", has the file's form and an example.";
+without such a label. docs/operate/routing.md, has the file's form and an example.";
 
 pub(super) const HELP: &str = "\
 Examples:

@@ -51,7 +51,7 @@ pub(crate) struct UsersFileArg {
 
 pub(super) const ABOUT: &str = "\
 Users of the OAuth broker (OAUTH_BROKER=1), in the file that BROKER_USERS_FILE names: a running proxy reads it again within
-a second. Passwords are kept as argon2id hashes. docs/ACCESS.md has more.";
+a second. Passwords are kept as argon2id hashes. docs/secure/broker.md has more.";
 
 pub(super) const HELP: &str = "\
 Variables:

@@ -1,4 +1,4 @@
-//! What each client program wants to know of a server, from the programs' own documents (docs/CONNECT.md names them). Must not
+//! What each client program wants to know of a server, from the programs' own documents (docs/connect names them). Must not
 //! touch files.
 
 use std::fmt;

@@ -19,7 +19,7 @@ runtime::variables! {
     pub const VARIABLES: Proxy;
     /// Texts of [`VARIABLES`].
     struct Settings;
-    oauth_broker = Value("0"), "1: this proxy is the OAuth authorization server of its clients, under the origin of PUBLIC_URL: they register, their users sign in and let them in. Keys go on to work. See ACCESS.";
+    oauth_broker = Value("0"), "1: this proxy is the OAuth authorization server of its clients, under the origin of PUBLIC_URL: they register, their users sign in and let them in. Keys go on to work. See docs/secure/broker.md.";
     broker_users_file = Says("needed with OAUTH_BROKER"), "Path of the file of users who may sign in; written by mcp-relay users. Read again when it changes and at SIGHUP.";
     broker_issuer = Says("users are those of BROKER_USERS_FILE"), "Issuer of the OpenID provider at which users sign in, instead of BROKER_USERS_FILE. Its redirect URI is /oauth/callback at the origin of PUBLIC_URL.";
     broker_client_id = Says("needed with BROKER_ISSUER"), "Id of this relay at BROKER_ISSUER.";

@@ -8,7 +8,7 @@ runtime::variables! {
     proxy_ws_host = Value("0.0.0.0"), "Address that slaves connect to.";
     proxy_ws_port = Value("8001"), "WebSocket port that slaves connect to. 0: any free port; the log names it.";
     slave_codes secret = Says("no slave can connect"), "Comma-separated codes; a slave must present one of them. Spaces around a code are ignored; upper and lower case differ.";
-    slave_codes_file = Says("SLAVE_CODES only"), "Path of a file of more codes: one per line, or YAML entries with name, labels, tools, provided names, bounds and times. Read again when it changes and at SIGHUP: see OPERATIONS.";
+    slave_codes_file = Says("SLAVE_CODES only"), "Path of a file of more codes: one per line, or YAML entries with name, labels, tools, provided names, bounds and times. Read again when it changes and at SIGHUP: see docs/secure/slave-codes.md.";
     slaves_on_client_port = Value("0"), "1: slaves may connect to the clients' port, too, at the path /link (PROXY_SERVER_URL=wss://host/link), so that one name, one port and one certificate serve both. Their codes, rates and accounts are those of the slaves' port, which stays open.";
     handshake_rate = Value("200"), "Slave connections that may begin per second, half as many at once; the rest are rejected (503 with Retry-After). 0: no limit.";
     trusted_proxies = Says("no forwarding header is trusted"), "Comma-separated networks of ingresses and load balancers whose X-Forwarded-For or Forwarded names the real client or slave.";
@@ -21,9 +21,9 @@ runtime::variables! {
     tls_http_client_ca = Says("clients are asked for no certificate"), "PEM file of authorities of clients' certificates. The names in a certificate say who the client is, in addition to a key or token.";
     tls_http_client_cert = Value("accepted"), "accepted: whoever shows a certificate of TLS_HTTP_CLIENT_CA needs no key or token; required: each client has to show one, besides a key or token where those are configured.";
     slave_mode = Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001).";
-    tool_conflict = Value("namespace"), "Different tools under one name: namespace shows the owner's under that name and each other one as provider__tool; refuse lists none of them, except the owner's of an exclusive name. Always reported in the log: see OPERATIONS.";
-    routes = Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see OPERATIONS.";
-    policy = Says("every client may use everything"), "Path of a YAML file that says which client may use which tool, prompt and resource, and which operator may read what. Read again when it changes and at SIGHUP; while it is gone, nothing is allowed: see ACCESS.";
+    tool_conflict = Value("namespace"), "Different tools under one name: namespace shows the owner's under that name and each other one as provider__tool; refuse lists none of them, except the owner's of an exclusive name. Always reported in the log: see docs/secure/slave-codes.md.";
+    routes = Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see docs/operate/routing.md.";
+    policy = Says("every client may use everything"), "Path of a YAML file that says which client may use which tool, prompt and resource, and which operator may read what. Read again when it changes and at SIGHUP; while it is gone, nothing is allowed: see docs/secure/policy.md.";
     link_grace = Value("12"), "Seconds that running calls wait for their slave after its link broke; then they fail with an unknown outcome. Slaves are told the value and keep results as long. New calls that only this slave can take wait as well, for at most 6 s.";
     ready_min_slaves = Value("0"), "Slaves that must be able to take calls (linked, offering tools, not draining) for /readyz to say ready.";
     start_window = Value("15"), "Seconds after the start in which slaves find this proxy: without a slave it is not ready until they are over, and calls that no slave can take yet wait. 0: none. No window where no code exists.";
@@ -34,5 +34,5 @@ runtime::variables! {
     proxy_peers = Says("not set"), "host:port of a DNS name that has one address for each proxy, for example a headless Service. Needed where slaves reach the proxies through one load balancer address.";
     max_slaves = Value("10000"), "Slaves that may be connected at once.";
     max_links_per_code = Value("64"), "Slaves that may be connected at once with one code, where limits.links of its entry in SLAVE_CODES_FILE does not say.";
-    max_catalog_bytes = Value("268435456"), "Bytes of all slaves' catalogs together; a list beyond it is left out and reported. Each code has its own limit besides: see OPERATIONS.";
+    max_catalog_bytes = Value("268435456"), "Bytes of all slaves' catalogs together; a list beyond it is left out and reported. Each code has its own limit besides: see docs/secure/slave-codes.md.";
 }

@@ -180,7 +180,7 @@ const DISCONNECT_REASON: Label = Label::open("reason");
 
 /// Series of slaves and their links.
 pub const LINKS: &[Metric] = &[
-    Metric::gauge(SLAVE_STATE, &[SLAVE, STATE], "Slaves of a name in a state (docs/OPERATIONS.md, \"States of a slave\")."),
+    Metric::gauge(SLAVE_STATE, &[SLAVE, STATE], "Slaves of a name in a state (docs/operate/health.md, \"States of a slave\")."),
     Metric::counter(
         LINK_CALLS,
         &[SLAVE, Label::of("outcome", &["ok", "tool_error", "failed", "cancelled"])],

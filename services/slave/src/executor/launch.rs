@@ -36,7 +36,7 @@ pub(super) fn start_backends(config: ExecutorConfig, registry: &Arc<BackendRegis
     let launched = context.is_launched();
     if launched && !config.servers.is_empty() && !has_landlock() {
         tracing::warn!(
-            "Landlock is not available: backends of one user can read each other's environment (docs/OPERATIONS.md, \"Backends are confined\")"
+            "Landlock is not available: backends of one user can read each other's environment (docs/secure/confinement.md)"
         );
     }
     servers.start(config.servers);

@@ -109,7 +109,7 @@ async fn a_running_proxy_says_which_rule_and_slaves() {
 /// The document's example, between its marks.
 fn example() -> String {
     let document =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPERATIONS.md")).unwrap();
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operate/routing.md")).unwrap();
     let after = document.split("<!-- routes example").nth(1).expect("the example's mark");
     let block = after.split("```yaml\n").nth(1).expect("a YAML block");
     block.split("```").next().unwrap().to_owned()

@@ -1,6 +1,6 @@
 //! The failure table: HTTP status, JSON-RPC code, stable name and advice of every kind of failure.
 //!
-//! docs/OPERATIONS.md, "Failures", lists the same rows; `tests/operations_document.rs` compares them. Codes are JSON-RPC's own,
+//! docs/reference/failures.md, lists the same rows; `tests/failures_document.rs` compares them. Codes are JSON-RPC's own,
 //! -32000 and -32001 of the existing Node server, -32020 to -32022 of MCP, and the relay's own from -31001 down, outside of
 //! the range that MCP 2026-07-28 ("Error Codes") reserves. Must not know the details of a single failure.
 
