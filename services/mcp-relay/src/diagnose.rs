@@ -42,7 +42,9 @@ pub(crate) async fn run(args: Diagnose, snapshot: &Snapshot) -> Result<String, C
     }
     let secrets = Secrets::of(snapshot);
     let redaction = Redaction::new(secrets.texts()).map_err(|_| {
-        anyhow!("there are too many secrets to look for, so that nothing was written: name fewer files of them")
+        anyhow!(
+            "there are too many secrets to look for, so that nothing was written: name fewer files of them"
+        )
     })?;
     let mut bundle = Bundle { redaction, entries: Vec::new(), about: String::new() };
     collect(&mut bundle, &args, snapshot).await;
@@ -50,7 +52,8 @@ pub(crate) async fn run(args: Diagnose, snapshot: &Snapshot) -> Result<String, C
     if args.stdout {
         let texts: Vec<String> =
             entries.iter().map(|Entry { name, text }| format!("==> {name} <==\n{text}")).collect();
-        output::write(texts.join("\n")).map_err(|error| anyhow!("it cannot be printed: {}", describe(&error)))?;
+        output::write(texts.join("\n"))
+            .map_err(|error| anyhow!("it cannot be printed: {}", describe(&error)))?;
         return Ok(String::new());
     }
     let packed = archive::pack(&folder, &entries).and_then(|packed| archive::save(&path, &packed));
@@ -58,11 +61,16 @@ pub(crate) async fn run(args: Diagnose, snapshot: &Snapshot) -> Result<String, C
         io::ErrorKind::AlreadyExists => exists(&path),
         _ => anyhow!("{} cannot be written: {}", path.display(), describe(&error)).into(),
     })?;
-    Ok(format!("{}\nWritten to {}. Read it before you attach it anywhere: --stdout shows the texts.\n", entries[0].text, path.display()))
+    Ok(format!(
+        "{}\nWritten to {}. Read it before you attach it anywhere: --stdout shows the texts.\n",
+        entries[0].text,
+        path.display()
+    ))
 }
 
 fn exists(path: &Path) -> CommandError {
-    anyhow!("{} is there already and was left as it is: name another file with --output", path.display()).into()
+    anyhow!("{} is there already and was left as it is: name another file with --output", path.display())
+        .into()
 }
 
 /// The texts so far.
@@ -112,7 +120,11 @@ async fn collect(bundle: &mut Bundle, args: &Diagnose, snapshot: &Snapshot) {
     bundle.add("platform.txt", "version, platform, clock", &facts::platform());
     bundle.add("configuration.txt", "variables without secrets", &facts::configuration(snapshot));
     bundle.add_document("files.json", "modes of the configured files", &facts::files(snapshot));
-    bundle.add_document("certificates.json", "certificates in the configured files", &facts::certificates(snapshot));
+    bundle.add_document(
+        "certificates.json",
+        "certificates in the configured files",
+        &facts::certificates(snapshot),
+    );
     // Before the doctor, whose questions would be in the metrics.
     let Answers { requests, status, metrics } = server::ask(snapshot).await;
     output::note("Running the doctor: a slave's backends are started for it and stopped again.");

@@ -105,7 +105,9 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
         Some(Command::Proxy) => return serve(Mode::Proxy, snapshot).await,
         Some(Command::Slave) => return serve(Mode::Slave, snapshot).await,
         Some(Command::Doctor { steps: true, .. }) => Ok(print(doctor::steps())),
-        Some(Command::Doctor { mode, json, explain, .. }) => Ok(examine(mode, doctor::Format::of(json, explain), snapshot).await),
+        Some(Command::Doctor { mode, json, explain, .. }) => {
+            Ok(examine(mode, doctor::Format::of(json, explain), snapshot).await)
+        }
         Some(Command::Diagnose(args)) => diagnose::run(args, snapshot).await.map(print),
         Some(Command::Routes { command }) => routes::run(command, snapshot).await.map(print),
         Some(Command::Policy { command }) => policy::run(command, snapshot).map(print),

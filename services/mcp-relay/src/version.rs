@@ -1,7 +1,7 @@
 //! Which program this is, in words: for `--version` and bundles of `mcp-relay diagnose`.
 
 use std::env::consts::{ARCH, OS};
-use std::fmt::Write;
+use std::sync::LazyLock;
 
 use protocol::link::handshake::VERSIONS;
 use protocol::mcp::era::Version;
@@ -14,25 +14,30 @@ const FEATURES: &[&str] = &[
     if cfg!(target_os = "linux") { "confinement (Landlock)" } else { "no confinement of backends" },
 ];
 
+/// Version, revision, profile and platform on one line.
+static SHORT: LazyLock<String> =
+    LazyLock::new(|| format!("{VERSION} (revision {REVISION}, {PROFILE}, {ARCH} {OS})"));
+
+static LONG: LazyLock<String> = LazyLock::new(|| {
+    let mcp: Vec<&str> = Version::ALL.iter().map(|version| version.as_str()).collect();
+    let link: Vec<String> = VERSIONS.iter().map(|version| format!("version {version}")).collect();
+    format!(
+        "{}\nfeatures: {}\nMCP:      {}\nlink:     {}",
+        *SHORT,
+        FEATURES.join(", "),
+        mcp.join(", "),
+        link.join(", ")
+    )
+});
+
 /// Returns version, revision, profile and platform on one line.
-pub(crate) fn short() -> String {
-    format!("{VERSION} (revision {REVISION}, {PROFILE}, {ARCH} {OS})")
+pub(crate) fn short() -> &'static str {
+    &SHORT
 }
 
 /// Returns the same, and what the program can, a line each.
-pub(crate) fn long() -> String {
-    let list = |items: Vec<String>| items.join(", ");
-    let mut text = short();
-    let rows = [
-        ("features", FEATURES.join(", ")),
-        ("MCP", list(Version::ALL.iter().map(|version| version.as_str().to_owned()).collect())),
-        ("link", list(VERSIONS.iter().map(|version| format!("version {version}")).collect())),
-    ];
-    for (name, value) in rows {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\n{:10}{value}", format!("{name}:"));
-    }
-    text
+pub(crate) fn long() -> &'static str {
+    &LONG
 }
 
 #[cfg(test)]
@@ -43,8 +48,8 @@ mod tests {
     fn both_forms_begin_with_the_version_and_name_the_revision() {
         assert!(short().starts_with(&format!("{VERSION} (revision ")) && !short().contains('\n'));
         let long = long();
-        assert!(long.starts_with(&short()), "{long}");
-        for line in ["\nfeatures: tls", "\nMCP:      2024-11-05, ", "\nlink:     version "] {
+        assert!(long.starts_with(short()), "{long}");
+        for line in ["\nfeatures: tls", "\nMCP:      2026-07-28, ", "\nlink:     version "] {
             assert!(long.contains(line), "{line}: {long}");
         }
     }

@@ -32,7 +32,8 @@ impl Bundle {
         assert_eq!(run.exit(wait::TIMEOUT * 2).await.code(), Some(0), "{}", run.log.text());
         let printed = run.log.wait_for("Written to").await;
         let printed = format!("{}{printed}", run.log.text());
-        let unpacked = Command::new("tar").arg("xzf").arg(&path).arg("-C").arg(folder.path()).output().unwrap();
+        let unpacked =
+            Command::new("tar").arg("xzf").arg(&path).arg("-C").arg(folder.path()).output().unwrap();
         assert!(unpacked.status.success(), "{unpacked:?}");
         let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
         let root = entries.into_iter().find(|path| path.is_dir()).unwrap();
@@ -88,7 +89,10 @@ fn secret_files(folder: &Path) -> Vec<(&'static str, String)> {
         ("TLS_KEY", write(folder, "tls.key", key)),
         ("PROXY_CLIENT_KEY", write(folder, "client.key", key)),
         ("IDENTITY_KEY_FILE", write(folder, "identity.key", key)),
-        ("BROKER_USERS_FILE", write(folder, "users", "users:\n  - {name: ann, password: canary-hash, totp: CANARYBASE32}\n")),
+        (
+            "BROKER_USERS_FILE",
+            write(folder, "users", "users:\n  - {name: ann, password: canary-hash, totp: CANARYBASE32}\n"),
+        ),
         ("BROKER_CLIENT_SECRET_FILE", write(folder, "secret", "file-canary-broker\n")),
         ("SLAVE_BACKENDS", write(folder, "mcp.json", servers)),
     ]
@@ -96,7 +100,8 @@ fn secret_files(folder: &Path) -> Vec<(&'static str, String)> {
 
 /// A log that quotes each secret, as a careless program could.
 fn careless_log(folder: &Path, values: &[String]) -> String {
-    let lines: Vec<String> = values.iter().map(|value| format!("[SLAVE] failed with {value} (x{value}x)")).collect();
+    let lines: Vec<String> =
+        values.iter().map(|value| format!("[SLAVE] failed with {value} (x{value}x)")).collect();
     write(folder, "log", &format!("{}\nAuthorization: Bearer some-other-bearer-1\n", lines.join("\n")))
 }
 
@@ -113,11 +118,15 @@ async fn no_secret_of_a_variable_or_file_is_in_a_bundle() {
         _ => format!("{CANARY}-of-{name}-with-32-characters"),
     };
     let mut values: Vec<String> = names.iter().map(|name| value(name)).collect();
-    values.extend(["file-canary-code", "file-canary-client", "file-canary-env", "canary-named"].map(str::to_owned));
+    values.extend(
+        ["file-canary-code", "file-canary-client", "file-canary-env", "canary-named"].map(str::to_owned),
+    );
     let files = secret_files(folder.path());
     let log: &'static str = careless_log(folder.path(), &values).leak();
     for mode in ["proxy", "slave", "standalone"] {
-        let mut setup = Setup::bare("diagnose").env("NAMED_ONE", "canary-named").env("TEAM_PASSWORD", "canary-undeclared");
+        let mut setup = Setup::bare("diagnose")
+            .env("NAMED_ONE", "canary-named")
+            .env("TEAM_PASSWORD", "canary-undeclared");
         for name in &names {
             setup = setup.env(name, value(name));
         }
@@ -147,7 +156,12 @@ async fn a_live_pair_is_told_with_status_metrics_and_the_time_of_each_step() {
     assert_eq!(bundle.json("status.json")["role"], "proxy");
     assert!(bundle.text("metrics.txt").contains("mcp_relay_build_info{"), "{}", bundle.text("metrics.txt"));
     let asked = bundle.json("network.json")["server"].clone();
-    let metrics = asked.as_array().unwrap().iter().find(|one| one["url"].as_str().unwrap().ends_with("/metrics")).unwrap();
+    let metrics = asked
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["url"].as_str().unwrap().ends_with("/metrics"))
+        .unwrap();
     assert!(metrics["status"] == 200 && metrics["answerMs"].as_f64().unwrap() > 0.0, "{asked}");
     let platform = bundle.text("platform.txt");
     for fact in ["(revision ", "features: ", "time (UTC): 20", "kernel: "] {
@@ -183,10 +197,13 @@ async fn a_dead_proxy_and_files_that_cannot_be_read_are_told_and_stop_nothing() 
     let bundle = Bundle::of(setup.env("EXTRA_CA_FILE", authority.root().to_str().unwrap()), "slave").await;
     let refused = bundle.steps("TCP");
     assert!(refused[0]["state"] == "bad" && refused[0]["ms"].is_number(), "{refused:?}");
-    assert!(bundle.text("README.txt").contains("Not read, so that its secrets are not known: SLAVE_CODES_FILE"));
+    assert!(
+        bundle.text("README.txt").contains("Not read, so that its secrets are not known: SLAVE_CODES_FILE")
+    );
     assert!(bundle.json("status.json")["error"].as_str().unwrap().contains("nothing listens"));
     let certificates = bundle.json("certificates.json");
-    let client = certificates.as_array().unwrap().iter().find(|one| one["variable"] == "PROXY_CLIENT_CERT").unwrap();
+    let client =
+        certificates.as_array().unwrap().iter().find(|one| one["variable"] == "PROXY_CLIENT_CERT").unwrap();
     assert_eq!(client["names"][0], "relay.example");
     let log = bundle.text("log.txt");
     assert!(log.contains("docker logs") && log.contains("journalctl"), "{log}");

@@ -125,7 +125,8 @@ pub(super) fn certificates(snapshot: &Snapshot) -> Value {
     let mut list = Vec::new();
     for var in TABLES.iter().copied().flatten().filter(|var| var.content == Content::File) {
         let Some(content) = var.value_in(snapshot).and_then(|path| fs::read(path).ok()) else { continue };
-        let chain: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(&content).filter_map(Result::ok).collect();
+        let chain: Vec<CertificateDer<'_>> =
+            CertificateDer::pem_slice_iter(&content).filter_map(Result::ok).collect();
         if let Ok(info) = certificate_info(&chain) {
             let now = SystemTime::now();
             list.push(json!({
@@ -157,7 +158,10 @@ mod tests {
         ]);
         let text = configuration(&snapshot);
         assert!(text.contains("\nMCP_SERVER_PORT=9000\n") && text.contains("\nOTHER\n"), "{text}");
-        assert!(text.contains("AUTH_BEARER_KEYS=(a secret, set)") && text.contains("HTTPS_PROXY=(a"), "{text}");
+        assert!(
+            text.contains("AUTH_BEARER_KEYS=(a secret, set)") && text.contains("HTTPS_PROXY=(a"),
+            "{text}"
+        );
         for hidden in ["hush", "pw@", "value-of-another"] {
             assert!(!text.contains(hidden), "{text}");
         }
@@ -172,7 +176,8 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let missing = folder.path().join("none");
         let (path, missing) = (path.to_str().unwrap(), missing.to_str().unwrap());
-        let found = files(&Snapshot::of([("SLAVE_CODES_FILE", path), ("ROUTES", missing), ("AUDIT_LOG", "stderr")]));
+        let found =
+            files(&Snapshot::of([("SLAVE_CODES_FILE", path), ("ROUTES", missing), ("AUDIT_LOG", "stderr")]));
         let of = |name: &str| found.as_array().unwrap().iter().find(|file| file["variable"] == name).cloned();
         assert_eq!(of("SLAVE_CODES_FILE").unwrap()["is"]["mode"], "0640");
         assert_eq!(of("SLAVE_CODES_FILE").unwrap()["holdsSecrets"], true);

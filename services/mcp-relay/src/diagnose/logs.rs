@@ -55,7 +55,11 @@ fn of_file(path: &Path) -> io::Result<String> {
     file.seek(SeekFrom::Start(begin)).or_else(|error| if end == 0 { Ok(0) } else { Err(error) })?;
     let text = of_reader(file)?;
     // The first line is not whole, and half a secret is not found.
-    Ok(if begin == 0 { text } else { text.split_once('\n').map_or_else(String::new, |(_, rest)| rest.to_owned()) })
+    Ok(if begin == 0 {
+        text
+    } else {
+        text.split_once('\n').map_or_else(String::new, |(_, rest)| rest.to_owned())
+    })
 }
 
 /// Reads to the end, and keeps the last [`MAX_BYTES`] in whole lines.
@@ -72,7 +76,8 @@ fn of_reader(mut reader: impl Read) -> io::Result<String> {
         kept.extend_from_slice(&buffer[..count]);
         if kept.len() > 2 * most {
             let cut = kept.len() - most;
-            let line = kept[cut..].iter().position(|byte| *byte == b'\n').map_or(kept.len(), |at| cut + at + 1);
+            let line =
+                kept[cut..].iter().position(|byte| *byte == b'\n').map_or(kept.len(), |at| cut + at + 1);
             kept.drain(..line);
         }
     }

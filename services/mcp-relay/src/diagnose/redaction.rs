@@ -61,7 +61,11 @@ impl Redaction {
     pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, regex::Error> {
         let (mut whole, mut words) = (BTreeSet::new(), BTreeSet::new());
         for secret in secrets.into_iter().map(str::trim).filter(|secret| secret.len() >= MIN_LEN) {
-            if secret.len() >= WITHIN_WORDS { whole.extend(forms(secret)) } else { words.extend([secret.to_owned()]) }
+            if secret.len() >= WITHIN_WORDS {
+                whole.extend(forms(secret))
+            } else {
+                words.extend([secret.to_owned()])
+            }
         }
         let compiled = |patterns: &[&str]| patterns.iter().map(|pattern| Regex::new(pattern)).collect();
         let patterns: Result<Vec<Regex>, regex::Error> = compiled(&PATTERNS);
@@ -146,7 +150,8 @@ fn search(texts: BTreeSet<String>, form: impl Fn(String) -> String) -> Result<Op
 /// Returns the forms in which programs write a secret: as it is, in JSON, percent-encoded, in hexadecimal digits and in base64.
 fn forms(secret: &str) -> Vec<String> {
     let percent = |is_plain: fn(&u8) -> bool| {
-        let encode = |byte: u8| if is_plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        let encode =
+            |byte: u8| if is_plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
         secret.bytes().map(encode).collect::<String>()
     };
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();

@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io::Read;
 
 use jsonc_parser::ParseOptions;
-use runtime::document::{Cursor, Document, Rendered};
+use jsonc_parser::cst::CstRootNode;
+use runtime::document::{Document, Rendered};
 use runtime::env::{Content, Secrecy, Snapshot, Var};
 use serde_json::Value;
 
@@ -20,8 +21,19 @@ const MIN_TOKEN: usize = 6;
 
 /// Parts of the names of variables and members that promise a secret.
 const PROMISES: [&str; 13] = [
-    "TOKEN", "KEY", "SECRET", "PASS", "CREDENTIAL", "AUTH", "COOKIE", "CODE", "HASH", "SHA256", "TOTP",
-    "SIGNATURE", "PRIVATE",
+    "TOKEN",
+    "KEY",
+    "SECRET",
+    "PASS",
+    "CREDENTIAL",
+    "AUTH",
+    "COOKIE",
+    "CODE",
+    "HASH",
+    "SHA256",
+    "TOTP",
+    "SIGNATURE",
+    "PRIVATE",
 ];
 
 /// Values that are settings, whatever their name promises.
@@ -109,17 +121,18 @@ impl Secrets {
         if text.contains("PRIVATE KEY-----") || !is_structured(first) {
             return lines().filter(|line| !line.starts_with("-----")).for_each(|line| self.add_value(line));
         }
-        let parsed = jsonc_parser::parse_to_serde_value::<Value>(text, &ParseOptions::default());
+        let parsed =
+            CstRootNode::parse(text, &ParseOptions::default()).ok().and_then(|root| root.to_serde_value());
         let document = Document::parse(text, Rendered::Hidden);
         match (parsed, document) {
-            (Ok(value), _) => self.add_members(&value, false, snapshot),
-            (Err(_), Ok(document)) => {
-                let value = document.read(Rendered::Hidden, Cursor::to_json).ok();
-                let value = value.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            (Some(value), _) => self.add_members(&value, false, snapshot),
+            (None, Ok(document)) => {
+                let json: Option<String> = document.read(Rendered::Hidden, |root| root.to_json()).ok();
+                let value: Value = json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
                 self.add_members(&value, false, snapshot);
             }
             // A file that nobody can parse may hold a secret anywhere.
-            (Err(_), Err(_)) => {
+            (None, Err(_)) => {
                 let tokens = text.split(|c: char| c.is_whitespace() || "\"',{}[]".contains(c));
                 tokens.filter(|token| token.len() >= MIN_TOKEN).for_each(|token| self.add(token));
             }
@@ -172,8 +185,13 @@ fn is_structured(first: &str) -> bool {
         let is_name = |c: char| c.is_ascii_alphanumeric() || "_-\"".contains(c);
         name.chars().all(is_name) && (rest.is_empty() || rest.starts_with(' '))
     });
-    named || first.starts_with(['{', '[']) || first == "-" || first.starts_with("- ") || first.starts_with("---")
-        || first.starts_with("//") || first.starts_with("/*")
+    named
+        || first.starts_with(['{', '['])
+        || first == "-"
+        || first.starts_with("- ")
+        || first.starts_with("---")
+        || first.starts_with("//")
+        || first.starts_with("/*")
 }
 
 /// Decodes `%` and two hex digits.
@@ -210,9 +228,15 @@ mod tests {
     fn each_form_of_a_file_gives_its_secrets_and_not_its_names() {
         for (text, expected) in [
             ("# codes\ncode-one\n\ncode-two\n", &["code-one", "code-two"][..]),
-            ("- {code: code-one, name: office}\n- code: code-two\n  labels: {env: lab}\n", &["code-one", "code-two"]),
+            (
+                "- {code: code-one, name: office}\n- code: code-two\n  labels: {env: lab}\n",
+                &["code-one", "code-two"],
+            ),
             ("codes:\n  - code_sha256: abc123\n    name: office\n", &["abc123"]),
-            ("users:\n  - name: ann\n    password: \"$argon2id$x\"\n    totp: BASE32\n", &["$argon2id$x", "BASE32"]),
+            (
+                "users:\n  - name: ann\n    password: \"$argon2id$x\"\n    totp: BASE32\n",
+                &["$argon2id$x", "BASE32"],
+            ),
             ("keys: [one-key, two-key]\n", &["one-key", "two-key"]),
             (
                 "// servers\n{\"mcpServers\": {\"a\": {\"command\": \"npx\", \"env\": {\"URL\": \"hush\"}, \"headers\": {\"X\": \"${NAMED}\"}}}}",

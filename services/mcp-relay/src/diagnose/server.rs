@@ -42,7 +42,11 @@ pub(super) async fn ask(snapshot: &Snapshot) -> Answers {
         Ok(server) => server,
         Err(error) => {
             let why = format!("{error:#}");
-            return Answers { requests: json!([{ "error": why }]), status: json!({ "error": why }), metrics: why };
+            return Answers {
+                requests: json!([{ "error": why }]),
+                status: json!({ "error": why }),
+                metrics: why,
+            };
         }
     };
     let key = OperatorKey::of(snapshot);
@@ -55,7 +59,11 @@ pub(super) async fn ask(snapshot: &Snapshot) -> Answers {
                 requests.push(json!({
                     "url": url, "status": status, "connectMs": millis(connected), "answerMs": millis(answered), "bytes": body.len(),
                 }));
-                bodies.push(if status == 200 { Ok(body) } else { Err(format!("{url} answers status {status}")) });
+                bodies.push(if status == 200 {
+                    Ok(body)
+                } else {
+                    Err(format!("{url} answers status {status}"))
+                });
                 continue;
             }
             Ok(Err(error)) => format!("{error:#}"),
@@ -64,10 +72,15 @@ pub(super) async fn ask(snapshot: &Snapshot) -> Answers {
         requests.push(json!({ "url": url, "error": why }));
         bodies.push(Err(format!("{url}: {why}")));
     }
-    let metrics = bodies.pop().unwrap_or_else(|| Err(String::new())).unwrap_or_else(|why| format!("# {why}\n"));
+    let metrics =
+        bodies.pop().unwrap_or_else(|| Err(String::new())).unwrap_or_else(|why| format!("# {why}\n"));
     let status = bodies.pop().unwrap_or_else(|| Err(String::new()));
     let status = status.and_then(|body| serde_json::from_str(&body).map_err(|_| "it is no JSON".to_owned()));
-    Answers { requests: requests.into(), status: status.unwrap_or_else(|why| json!({ "error": why })), metrics }
+    Answers {
+        requests: requests.into(),
+        status: status.unwrap_or_else(|why| json!({ "error": why })),
+        metrics,
+    }
 }
 
 async fn get(target: &Target, path: &str, key: Option<&OperatorKey>) -> anyhow::Result<Answer> {
@@ -81,7 +94,8 @@ async fn get(target: &Target, path: &str, key: Option<&OperatorKey>) -> anyhow::
     let response = connection.send(request.body(Full::default())?).await?;
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
-    let body = body.map_err(|_| anyhow::anyhow!("the answer is not whole, or has more than {MAX_BYTES} bytes"))?;
+    let body =
+        body.map_err(|_| anyhow::anyhow!("the answer is not whole, or has more than {MAX_BYTES} bytes"))?;
     let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
     Ok(Answer { status, body, connected, answered: started.elapsed().saturating_sub(connected) })
 }

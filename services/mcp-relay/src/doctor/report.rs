@@ -298,7 +298,9 @@ mod tests {
         }
         assert_eq!(step["see"], "docs/operate/diagnose.md#tcp");
         let lines = explanation(&report.findings[0]);
-        for row in ["      tried: ", "\n      took: 2", "\n      means: ", "\n      do: ", "\n      see: docs/"] {
+        for row in
+            ["      tried: ", "\n      took: 2", "\n      means: ", "\n      do: ", "\n      see: docs/"]
+        {
             assert!(lines.contains(row), "{row}: {lines}");
         }
     }
