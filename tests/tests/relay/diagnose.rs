@@ -167,7 +167,7 @@ async fn a_live_pair_is_told_with_status_metrics_and_the_time_of_each_step() {
     for fact in ["(revision ", "features: ", "time (UTC): 20", "kernel: "] {
         assert!(platform.contains(fact), "{fact}: {platform}");
     }
-    for name in ["README.txt", "doctor.json", "log.txt"] {
+    for name in ["doctor.json", "metrics.txt", "log.txt"] {
         assert!(bundle.printed.contains(name), "{name} is not named: {}", bundle.printed);
     }
     let of_slave = Setup::slave("one", proxy.link).env("MCP_SERVER_PORT", slave.http.port().to_string());

@@ -24,6 +24,8 @@ const MAX_SEARCH_BYTES: usize = 256 << 20;
 
 /// Texts that look like a credential, whoever's it is. What is named `kept` stays in front of the mask.
 const PATTERNS: [&str; 5] = [
+    // A name that promises a secret, with its value.
+    r#"(?P<kept>(?i:(?:passw(?:or)?d|secret|token|api[_-]?key|authorization|cookie)["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?))[^\s"',;&\[\]{}]{4,}"#,
     // HTTP authentication.
     r"(?P<kept>(?i:\b(?:bearer|basic)\s+))[A-Za-z0-9._~+/=-]{8,}",
     // JSON web tokens.
@@ -32,8 +34,6 @@ const PATTERNS: [&str; 5] = [
     r"(?P<kept>)\b(?:glpat-|gh[pousr]_|github_pat_|sk-|xox[abprs]-|AKIA)[A-Za-z0-9_-]{8,}",
     // Private keys.
     r"(?P<kept>)-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|-[^-])*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
-    // A name that promises a secret, with its value.
-    r#"(?P<kept>(?i:(?:passw(?:or)?d|secret|token|api[_-]?key|authorization|cookie)["']?\s*[:=]\s*["']?))[^\s"',;&\[\]{}]{4,}"#,
 ];
 
 /// Names of members whose values are never shown.
