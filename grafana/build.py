@@ -65,6 +65,10 @@ def faults():
     for name, title, _, panels, variables in DASHBOARDS:
         titles = [one["title"] for one in panels() if one["type"] != "row"]
         yield from (f"{title}: two panels are called {twice}" for twice in sorted({one for one in titles if titles.count(one) > 1}))
+        made = dashboard(name, title, "", [], panels(), DOCS)
+        shown_kinds = {one["type"] for one in made["panels"]} - {"row"}
+        if shown_kinds != {one["id"] for one in made["__requires"] if one["type"] == "panel"}:
+            yield f"{title}: __requires names other panels than it has"
         for one in panels():
             yield from (f"{title}: {one['title']}: {fault}" for fault in panel_faults(one, variables))
             shown |= {series for target in one.get("targets", []) for series in mentioned(target["expr"])}

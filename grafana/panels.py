@@ -120,7 +120,16 @@ def dashboard(uid, title, description, variables, panels, docs):
             ]
         ),
     ]
+    names = {"timeseries": "Time series", "stat": "Stat", "table": "Table", "heatmap": "Heatmap"}
+    kinds = sorted({one["type"] for one in panels} - {"row"})
+    # What grafana.com asks for. The data source is chosen by a variable, so that an import has nothing to ask.
+    requires = [
+        {"type": "grafana", "id": "grafana", "name": "Grafana", "version": PLUGIN},
+        {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"},
+        *({"type": "panel", "id": kind, "name": names[kind], "version": ""} for kind in kinds),
+    ]
     return {
+        "__inputs": [], "__elements": {}, "__requires": requires, "id": None,
         "uid": uid, "title": title, "description": description, "tags": ["mcp-relay"], "schemaVersion": 39, "version": 1,
         "editable": False, "graphTooltip": 1, "refresh": "30s", "time": {"from": "now-1h", "to": "now"}, "timezone": "browser",
         "annotations": {"list": []}, "links": links, "templating": {"list": [source, *variables]}, "panels": place(panels),

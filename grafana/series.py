@@ -87,6 +87,8 @@ def overview():
                    (rate("mcp_relay_sessions_total", by="event"), "{{event}}")),
         timeseries("MCP requests, time (OpenTelemetry)", "s", "mcp.server.operation.duration of all methods: what clients of MCP see.",
                    *quantiles("mcp_server_operation_duration_seconds", by="le, mcp_method_name")[1:2], w=16),
+        timeseries("Requests by protocol version", "reqps", "The version of MCP that clients speak, in requests of all methods.",
+                   (rate("mcp_server_operation_duration_seconds_count", by="mcp_protocol_version"), "{{mcp_protocol_version}}")),
         timeseries("Listening clients", "short", "GET streams that legacy clients have open.", (f"sum by (instance) (mcp_relay_listening_streams{{{JOB}}})", "{{instance}}")),
         row("Processes"),
         timeseries("CPU", "percentunit", "Cores in use, by process.", (rate("process_cpu_seconds_total", by="job, instance"), "{{job}} {{instance}}")),

@@ -1,6 +1,6 @@
 """Renders the charts with each file of values under ci/ and checks every object.
 
-    validate.py <folder with custom resource definitions> ...
+    validate.py <folder with custom resource definitions> <folder of the example with both charts in it>
 
 Kubernetes' own kinds are checked against the three newest versions that the package kubernetes-validate knows,
 custom ones against the definitions in the folders. Pods must keep to the restricted profile.
@@ -41,18 +41,18 @@ def newest(count):
 
 
 def render(chart, values, version):
-    command = ["helm", "template", "relay", ROOT / "helm" / chart, "--namespace", "mcp", "--kube-version", version]
+    command = ["helm", "template", "relay", chart, "--namespace", "mcp", "--kube-version", version]
     command += ["--values", values]
-    if version == OLDEST and chart == "proxy":
+    if version == OLDEST and chart.name == "proxy":
         command += ["--set", "secret.generate.method=lookup"]
     text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return [found for found in yaml.load_all(text, Loader) if found]
 
 
-def definitions(folders):
+def definitions(folder):
     """Custom kinds by apiVersion and kind, closed: unknown members are faults, as they are to `kubectl`."""
     kinds = {}
-    for path in (path for folder in folders for path in pathlib.Path(folder).glob("*.yaml")):
+    for path in pathlib.Path(folder).glob("*.yaml"):
         if not path.stem.endswith(CUSTOM):
             continue
         for crd in yaml.load_all(path.read_text(), Loader):
@@ -122,17 +122,38 @@ def pod_faults(thing):
             yield f"container {container['name']} gets what is the node's"
 
 
+def example_faults(rendered):
+    """Where the slaves of the example do not find the proxy's Service, Secret or code."""
+    objects = {(thing["kind"], thing["metadata"]["name"]): thing for thing in rendered}
+    slave = objects["Deployment", "relay-slave"]["spec"]["template"]["spec"]
+    variables = {one["name"]: one.get("value") for one in slave["containers"][0]["env"]}
+    host = re.fullmatch(r"ws://([a-z-]+):8001", variables["PROXY_SERVER_URL"])
+    if not host or ("Service", host[1]) not in objects:
+        yield f"{variables['PROXY_SERVER_URL']} is no Service of the example"
+    secret = next(volume["secret"] for volume in slave["volumes"] if volume["name"] == "code")
+    job = "".join(yaml.dump(thing) for (kind, _), thing in objects.items() if kind == "Job")
+    if f"- {secret['secretName']}\n" not in job or f"--from-file={secret['items'][0]['key']}=" not in job:
+        yield f"no Job makes the Secret {secret['secretName']} with the key {secret['items'][0]['key']}"
+
+
 def main():
-    kinds = definitions(sys.argv[1:])
+    kinds = definitions(sys.argv[1])
+    example = pathlib.Path(sys.argv[2])
     versions = newest(3)
     faults, count = [], 0
-    for chart in ("proxy", "slave"):
-        for values in sorted((ROOT / "helm" / chart / "ci").glob("*.yaml")):
-            for version in [OLDEST, *versions]:
-                for thing in render(chart, values, version):
-                    count += 1
-                    where = f"helm/{chart}, {values.name}, Kubernetes {version}, {thing['kind']} {thing['metadata']['name']}"
-                    faults += [f"{where}: {fault}" for fault in faults_of(thing, version, kinds)]
+    cases = [(example, example / "values.yaml", versions)]
+    for chart in (ROOT / "helm/proxy", ROOT / "helm/slave"):
+        for values in [*sorted((chart / "ci").glob("*.yaml")), chart / "quickstart.yaml"]:
+            cases.append((chart, values, [OLDEST, *versions]))
+    for chart, values, those in cases:
+        for version in those:
+            rendered = render(chart, values, version)
+            for thing in rendered:
+                count += 1
+                where = f"{chart.name}, {values.name}, Kubernetes {version}, {thing['kind']} {thing['metadata']['name']}"
+                faults += [f"{where}: {fault}" for fault in faults_of(thing, version, kinds)]
+            if chart == example:
+                faults += [f"helm/example: {fault}" for fault in example_faults(rendered)]
     if faults:
         sys.exit("\n".join(faults))
     print(f"{count} objects are right for Kubernetes {', '.join(versions)}")

@@ -4,6 +4,7 @@ Every variable of the document is either in `config` of the chart whose pods rea
 values; every value has a place in the schema, and every place in the schema has a value.
 """
 
+import base64
 import json
 import pathlib
 import re
@@ -121,13 +122,29 @@ def series():
                 yield f"{path.relative_to(ROOT)}: {name} is not in docs/METRICS.md"
 
 
+def metadata(chart):
+    """What catalogs of charts want to know, and the icon, which is a file of its own."""
+    found = yaml.safe_load((ROOT / "helm" / chart / "Chart.yaml").read_text())
+    for name in ("home", "sources", "maintainers", "icon"):
+        if not found.get(name):
+            yield f"Chart.yaml has no {name}"
+    svg = base64.b64encode((ROOT / "helm/icon.svg").read_bytes()).decode()
+    if found.get("icon") != f"data:image/svg+xml;base64,{svg}":
+        yield "the icon of Chart.yaml is not helm/icon.svg"
+    for name, text in found.get("annotations", {}).items():
+        if not isinstance(text, str):
+            yield f"the annotation {name} is no text"
+        elif text.startswith("- ") and not isinstance(yaml.safe_load(text), list):
+            yield f"the annotation {name} is no list"
+
+
 def main():
     faults = [*series()]
     for chart in SECTIONS:
         folder = ROOT / "helm" / chart
         schema = json.loads((folder / "values.schema.json").read_text())
         values = yaml.safe_load((folder / "values.yaml").read_text())
-        found = [*variables(chart, schema), *shape(values, schema, ""), *closed(schema, "values")]
+        found = [*metadata(chart), *variables(chart, schema), *shape(values, schema, ""), *closed(schema, "values")]
         faults += [f"helm/{chart}: {fault}" for fault in found]
     if faults:
         sys.exit("\n".join(faults))

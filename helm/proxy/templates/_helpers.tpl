@@ -184,7 +184,7 @@ authorization:
 
 {{/* Labels of the Jobs' pods: no Service may select them. */}}
 {{- define "proxy.secretLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}-secret
+app.kubernetes.io/name: {{ include "relay.name" . }}-secret
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/part-of: mcp-relay
 app.kubernetes.io/managed-by: {{ .Release.Service }}

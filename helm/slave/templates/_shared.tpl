@@ -7,6 +7,29 @@ What both charts need. helm/proxy and helm/slave hold the same file; scripts/cha
 looked at. */}}
 {{- define "relay.defaults" -}}
 {{- include "relay.fill" (dict "values" .Values "defaults" (.Files.Get "files/defaults.yaml" | fromYaml)) -}}
+{{- include "relay.usualNames" . -}}
+{{- end }}
+
+{{/* Values by the names that other charts have for them: each stands for ours, and two that say different things are refused. */}}
+{{- define "relay.usualNames" -}}
+{{- $default := (.Files.Get "files/defaults.yaml" | fromYaml).replicas -}}
+{{- if not (kindIs "invalid" .Values.replicaCount) -}}
+{{- if and (ne (int .Values.replicas) (int $default)) (ne (int .Values.replicas) (int .Values.replicaCount)) -}}
+{{- fail (printf "replicaCount is %d and replicas is %d: they are the same setting, use one" (int .Values.replicaCount) (int .Values.replicas)) -}}
+{{- end -}}
+{{- $_ := set .Values "replicas" (int .Values.replicaCount) -}}
+{{- end -}}
+{{- with .Values.existingSecret -}}
+{{- if and $.Values.secret.existing (ne $.Values.secret.existing .) -}}
+{{- fail (printf "existingSecret is %s and secret.existing is %s: they are the same setting, use one" . $.Values.secret.existing) -}}
+{{- end -}}
+{{- $_ := set $.Values.secret "existing" . -}}
+{{- end -}}
+{{- end }}
+
+{{/* What the chart is called in names and labels. */}}
+{{- define "relay.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 52 | trimSuffix "-" -}}
 {{- end }}
 
 {{- define "relay.fill" -}}
@@ -33,17 +56,17 @@ looked at. */}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
-{{- $role := include "relay.role" . -}}
+{{- $role := .Values.nameOverride | default (include "relay.role" .) | trunc 24 | trimSuffix "-" -}}
 {{- if contains $role .Release.Name -}}
 {{- .Release.Name | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" (.Release.Name | trunc 46 | trimSuffix "-") $role -}}
+{{- printf "%s-%s" (.Release.Name | trunc (int (sub 51 (len $role))) | trimSuffix "-") $role -}}
 {{- end -}}
 {{- end -}}
 {{- end }}
 
 {{- define "relay.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: {{ include "relay.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
@@ -155,7 +178,7 @@ looks again. Renders nothing where there is no Deployment yet, or where a tool o
 
 {{/* Labels of the pods of `helm test`, by which network policies select them. */}}
 {{- define "relay.testLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}-test
+app.kubernetes.io/name: {{ include "relay.name" . }}-test
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 

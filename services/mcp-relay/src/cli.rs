@@ -2,6 +2,7 @@
 
 mod call;
 mod connect;
+mod diagnose;
 mod digest;
 #[cfg(test)]
 mod document;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use call::Call;
 pub(crate) use connect::{Connect, Program};
+pub(crate) use diagnose::Diagnose;
 pub(crate) use digest::Digest;
 pub(crate) use exec_backend::ExecBackend;
 pub(crate) use policy::{ClientArgs, ExplainPolicy, PolicyArgs, PolicyCommand, PolicyOf, WhatArgs};
@@ -26,7 +28,7 @@ pub(crate) use status::StatusArgs;
 pub(crate) use up::{Import, Servers, Share, Up};
 pub(crate) use users::{UsersCommand, UsersFileArg};
 
-use crate::reference;
+use crate::{reference, version};
 
 const ABOUT: &str = "\
 Joins MCP clients and MCP tools without an inbound port: a proxy takes clients over HTTP, slaves dial out
@@ -49,7 +51,7 @@ Exit codes:
 
 /// mcp-relay.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-relay", version, about = "Self-hosted secure MCP tunnel", long_about = ABOUT)]
+#[command(name = "mcp-relay", version = version::short(), long_version = version::long(), about = "Self-hosted secure MCP tunnel", long_about = ABOUT)]
 #[command(after_long_help = main_help())]
 pub(crate) struct Cli {
     /// Explain every environment variable and exit
@@ -89,7 +91,16 @@ pub(crate) enum Command {
         /// Print one JSON object instead of lines
         #[arg(long)]
         json: bool,
+        /// Say of each step what was tried, what it means and what to do
+        #[arg(long)]
+        explain: bool,
+        /// Explain every step (as docs/operate/diagnose.md) and exit
+        #[arg(long)]
+        steps: bool,
     },
+    /// Write a bundle without secrets that can be attached to an issue
+    #[command(long_about = diagnose::ABOUT, after_long_help = diagnose::HELP)]
+    Diagnose(Diagnose),
     /// Check the routing rules, and explain how a call would be routed
     #[command(long_about = routes::ABOUT, after_long_help = routes::HELP)]
     Routes {
@@ -218,7 +229,7 @@ fn doctor_help() -> String {
     format!(
         "The variables are those of `mcp-relay proxy --help` and `mcp-relay slave --help`.\n\n{}\n{CHECK_EXIT_CODES}",
         "Examples:\n  mcp-relay doctor\n  PROXY_SERVER_URL=ws://localhost:8001 SLAVE_CODE=code1 mcp-relay doctor slave\n  \
-         mcp-relay doctor proxy --json\n"
+         mcp-relay doctor proxy --json\n  mcp-relay doctor --explain\n"
     )
 }
 
@@ -276,6 +287,7 @@ mod tests {
             "proxy",
             "slave",
             "doctor",
+            "diagnose",
             "routes",
             "policy",
             "status",

@@ -6,6 +6,7 @@ mod broker;
 mod certificate;
 mod configuration;
 mod dialed;
+mod explain;
 mod issuers;
 mod link;
 mod port;
@@ -19,7 +20,8 @@ use runtime::env::Snapshot;
 
 use crate::cli::DoctorMode;
 use crate::mode::Mode;
-pub(crate) use report::{Format, Report};
+pub(crate) use explain::document as steps;
+pub(crate) use report::{Format, Report, millis};
 
 /// Runs every check that can be run for `subject`; by default for the mode that the environment chooses.
 pub(crate) async fn examine(subject: Option<DoctorMode>, snapshot: &Snapshot, format: Format) -> Report {

@@ -8,6 +8,7 @@ mod cli;
 mod command_error;
 mod connect;
 mod demo;
+mod diagnose;
 mod digest;
 mod doctor;
 mod health;
@@ -26,6 +27,7 @@ mod serve;
 mod status;
 mod up;
 mod users;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -37,7 +39,7 @@ use runtime::env::Snapshot;
 use runtime::telemetry::fatal_line;
 
 use call::CallOutput;
-use cli::{Cli, Command, Format};
+use cli::{Cli, Command, DoctorMode, Format};
 use command_error::{CommandError, FAILED, USAGE};
 use health::Question;
 use mode::Mode;
@@ -103,12 +105,11 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
         },
         Some(Command::Proxy) => return serve(Mode::Proxy, snapshot).await,
         Some(Command::Slave) => return serve(Mode::Slave, snapshot).await,
-        Some(Command::Doctor { mode, json }) => {
-            let format = if json { doctor::Format::Json } else { doctor::Format::Lines };
-            let report = doctor::examine(mode, snapshot, format).await;
-            report.finish();
-            Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+        Some(Command::Doctor { steps: true, .. }) => Ok(print(doctor::steps())),
+        Some(Command::Doctor { mode, json, explain, .. }) => {
+            Ok(examine(mode, doctor::Format::of(json, explain), snapshot).await)
         }
+        Some(Command::Diagnose(args)) => diagnose::run(args, snapshot).await.map(print),
         Some(Command::Routes { command }) => routes::run(command, snapshot).await.map(print),
         Some(Command::Policy { command }) => policy::run(command, snapshot).map(print),
         Some(Command::Demo) => match demo::run().await {
@@ -138,6 +139,13 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             .map_err(CommandError::Failed),
     };
     result.unwrap_or_else(|error| fail(error.exit_code(), &error.to_string()))
+}
+
+/// Runs the doctor and prints what it finds.
+async fn examine(mode: Option<DoctorMode>, format: doctor::Format, snapshot: &Snapshot) -> ExitCode {
+    let report = doctor::examine(mode, snapshot, format).await;
+    report.finish();
+    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
 }
 
 /// Runs a service. An error that keeps it from running is written in the format of its log.

@@ -80,6 +80,8 @@ pub(crate) fn markdown() -> String {
 
 #[cfg(test)]
 mod tests {
+    use runtime::env::Content;
+
     use super::*;
 
     #[test]
@@ -91,6 +93,19 @@ mod tests {
             "docs/CONFIGURATION.md differs from the code; regenerate it with\n  \
              cargo run -q -p mcp-relay -- --env-help=markdown > docs/CONFIGURATION.md"
         );
+    }
+
+    #[test]
+    fn each_path_is_declared_as_one_and_those_of_secrets_as_such() {
+        for var in TABLES.iter().copied().flatten() {
+            let says_path = var.meaning.starts_with("Path of") || var.meaning.starts_with("PEM file");
+            let is_path = var.content != Content::Setting;
+            assert!(is_path || !(says_path || var.name.ends_with("_FILE")), "{} is no path", var.name);
+            let of_secrets = ["key", "code", "secret", "users"]
+                .iter()
+                .any(|word| var.meaning.split(" of ").take(3).any(|part| part.contains(word)) && says_path);
+            assert!(!of_secrets || var.content == Content::SecretFile, "{} holds secrets", var.name);
+        }
     }
 
     #[test]

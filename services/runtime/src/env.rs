@@ -17,4 +17,4 @@ pub use hints::misspelt;
 pub use problems::{Problem, Problems};
 pub use reader::{Loaded, Reader};
 pub use snapshot::Snapshot;
-pub use table::{Fallback, Group, Secrecy, Setting, Spelling, Var};
+pub use table::{Content, Fallback, Group, Secrecy, Setting, Spelling, Var};

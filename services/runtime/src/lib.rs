@@ -5,6 +5,7 @@
 pub mod activity;
 pub mod admission;
 pub mod audit;
+pub mod build_info;
 pub mod call_lines;
 pub mod config;
 pub mod descriptors;

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use harness::relay::{CODE, Proxy, Setup};
+use harness::issuer::{SigningKey, TestIssuer};
+use harness::relay::{CODE, Proxy, Setup, port};
+use harness::tls::Authority;
 use harness::wait;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -126,4 +129,74 @@ async fn whoever_leads_clients_astray_is_found_on_the_way_to_the_broker() {
         let text = report(&proxy, &folder, public).await;
         assert!(text.contains(says), "{path} {status}: no {says:?} in {text}");
     }
+}
+
+/// Runs the doctor with these variables beside a proxy.
+async fn doctor(setup: Setup) -> String {
+    let mut doctor = setup.args(&["doctor", "proxy"]).spawn();
+    doctor.exit(wait::TIMEOUT).await;
+    doctor.log.wait_for("to fix").await;
+    doctor.log.text()
+}
+
+#[tokio::test]
+async fn the_way_to_an_issuer_is_walked_and_each_of_its_faults_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("issuers.yaml");
+    let issuer = TestIssuer::start(&[SigningKey::ed().jwk("one")]).await;
+    std::fs::write(&file, format!("issuers:\n- issuer: {}\n", issuer.url)).unwrap();
+    let (front, public, target) = Front::start().await;
+    let of = |setup: Setup| {
+        let setup = setup.env("AUTH_ISSUERS", file.to_str().unwrap());
+        setup.env("PUBLIC_URL", format!("http://{public}/mcp"))
+    };
+    let proxy = of(Setup::proxy()).start_proxy().await;
+    *target.lock().unwrap() = Some(proxy.http);
+    let run = async || {
+        let setup = of(Setup::bare("doctor")).env("SLAVE_CODES", CODE);
+        doctor(setup.env("MCP_SERVER_PORT", proxy.http.port().to_string())).await
+    };
+    let good = run().await;
+    for line in ["401 and leads to its metadata", "names this server", "metadata, keys and PKCE are there"] {
+        assert!(good.contains(line), "{line}: {good}");
+    }
+    front.answer("/mcp", "401 Unauthorized", "www-authenticate: Basic realm=\"login\"\r\n", "");
+    let text = run().await;
+    assert!(text.contains("✗ access tokens") && text.contains("no login of an ingress"), "{text}");
+    issuer.describe("code_challenge_methods_supported", json!(["plain"]));
+    let text = run().await;
+    assert!(text.contains("✗ issuer") && text.contains("does not announce PKCE"), "{text}");
+    issuer.describe("issuer", json!("https://other.example"));
+    let text = run().await;
+    assert!(text.contains("✗ issuer") && text.contains("letter by letter"), "{text}");
+    issuer.set_down(true);
+    assert!(run().await.contains("✗ issuer"));
+}
+
+#[tokio::test]
+async fn a_server_that_requires_certificates_is_not_taken_for_a_broken_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("issuers.yaml");
+    let issuer = TestIssuer::start(&[SigningKey::ed().jwk("one")]).await;
+    std::fs::write(&file, format!("issuers:\n- issuer: {}\n", issuer.url)).unwrap();
+    let authority = Authority::default();
+    let own = authority.issue("proxy", &["localhost"]);
+    let of = |setup: Setup| {
+        setup
+            .env("AUTH_ISSUERS", file.to_str().unwrap())
+            .env("PUBLIC_URL", "https://localhost:1/mcp")
+            .env("TLS_CERT", own.cert.to_str().unwrap())
+            .env("TLS_KEY", own.key.to_str().unwrap())
+            .env("TLS_HTTP_CLIENT_CA", authority.root().to_str().unwrap())
+            .env("TLS_HTTP_CLIENT_CERT", "required")
+            .env("TLS_OPS", "0")
+            .env("OPS_HOST", "127.0.0.1")
+    };
+    let proxy = of(Setup::proxy()).env("OPS_PORT", "0").start_proxy().await;
+    let operators = port(&proxy, "Ops server listening on http").await;
+    let setup =
+        of(Setup::bare("doctor")).env("SLAVE_CODES", CODE).env("OPS_PORT", operators.port().to_string());
+    let text = doctor(setup.env("MCP_SERVER_PORT", proxy.http.port().to_string())).await;
+    assert!(text.contains("– access tokens: not checked (TLS_HTTP_CLIENT_CERT=required"), "{text}");
+    assert!(text.contains("✓ issuer"), "{text}");
 }

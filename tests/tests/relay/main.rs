@@ -23,6 +23,7 @@ mod configuration;
 mod confinement;
 mod definitions;
 mod demo;
+mod diagnose;
 mod doctor;
 mod doctor_access;
 mod edges;

@@ -42,7 +42,7 @@ impl CallError {
             }
             Self::Mcp(McpError::Refused(refused)) if refused.status == 401 => {
                 anyhow!(
-                    "{address} says: {refused}. The key comes from AUTH_BEARER_KEYS, or from the variable of --key-env"
+                    "{address} says: {refused}. The key comes from AUTH_BEARER_KEYS, or from the variable of --key-env; where the server takes certificates in place of keys (TLS_HTTP_CLIENT_CA), this command has none to show"
                 )
             }
             Self::Mcp(McpError::Refused(refused)) => anyhow!("{address} says: {refused}"),

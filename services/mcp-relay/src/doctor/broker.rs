@@ -6,7 +6,7 @@ use runtime::outbound::OutboundRules;
 use runtime::tokens::{Discovered, Fetcher};
 use url::Url;
 
-use super::issuers::{self, ABSENT, Server};
+use super::issuers::{self, ABSENT, CLOSED, Server};
 use super::report::{Fault, Report};
 
 const STEP: &str = "OAuth broker";
@@ -28,6 +28,7 @@ pub(super) async fn examine(
             issuers::walk(report, resource, ways).await;
             report.step(STEP, authorization_server(issuer, ways).await);
         }
+        Server::Closed => report.skipped(STEP, CLOSED),
         Server::Absent => report.skipped(STEP, ABSENT),
     }
 }

@@ -13,11 +13,16 @@ const STEP: &str = "access tokens";
 /// Why nobody is asked.
 pub(super) const ABSENT: &str = "no server of this environment runs: start it, and run the doctor again";
 
+/// Why a server that runs is not asked.
+pub(super) const CLOSED: &str = "TLS_HTTP_CLIENT_CERT=required: the server answers nobody without a certificate, and the doctor has none; a client gets its 401 only after it showed one";
+
 /// Whether a server of this environment runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Server {
     /// It runs: it is asked as clients ask it.
     Running,
+    /// It runs, and answers nobody who shows no certificate (`TLS_HTTP_CLIENT_CERT=required`), of which the doctor has none.
+    Closed,
     /// It does not.
     Absent,
 }
@@ -28,6 +33,7 @@ pub(super) async fn examine(report: &mut Report, common: &CommonConfig, server: 
     report.note(STEP, format!("tokens must be for {} (PUBLIC_URL)", config.resource));
     match server {
         Server::Running => walk(report, &config.resource, &config.ways).await,
+        Server::Closed => report.skipped(STEP, CLOSED),
         Server::Absent => report.skipped(STEP, ABSENT),
     }
     for issuer in config.issuers.issuers() {

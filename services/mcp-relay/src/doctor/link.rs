@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::link::{CloseFrame, Connection, ConnectionError, HandshakeError, Message};
 use ::slave::config::{LinkConfig, ProxyUrl, SlaveConfig};
@@ -48,10 +48,12 @@ pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &Sla
             continue;
         }
         let dialed = Dialed::of(url, &way);
+        let started = Instant::now();
         let found = dialed.resolve().await;
-        let Some(addresses) = report.step("name", found) else { continue };
+        let Some(addresses) = report.timed("name", started, found) else { continue };
+        let started = Instant::now();
         let connected = dialed.connect(&addresses).await;
-        let Some((streams, failures)) = report.step("TCP", connected) else { continue };
+        let Some((streams, failures)) = report.timed("TCP", started, connected) else { continue };
         if !failures.is_empty() {
             let failures = failures.join("; ");
             report.warn("TCP", format!("not every address answers, the slave keeps trying: {failures}"));
@@ -60,8 +62,9 @@ pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &Sla
             report.note("TLS", "not used: ws:// is for trusted networks, wss:// for all others");
         }
         for (stream, address) in streams {
+            let started = Instant::now();
             let tunneled = at(address, dialed.tunnel(stream).await);
-            let Some(stream) = ways::step(report, &way, tunneled) else { continue };
+            let Some(stream) = ways::step(report, &way, started, tunneled) else { continue };
             let probe = Probe { url, address, link, config };
             probe.run(report, stream).await;
         }
@@ -80,8 +83,9 @@ impl Probe<'_> {
     /// Examines the layers above TCP.
     async fn run(&self, report: &mut Report, stream: MaybeTlsStream) {
         let stream: Box<dyn Stream> = if self.url.is_tls() {
+            let started = Instant::now();
             let encrypted = at(self.address, encrypt(stream, self.url, self.link).await);
-            let Some(stream) = report.step("TLS", encrypted) else { return };
+            let Some(stream) = report.timed("TLS", started, encrypted) else { return };
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             if let Ok(facts) = certificate_info(chain) {
                 certificate::check(report, "proxy's certificate", &facts);
@@ -90,10 +94,12 @@ impl Probe<'_> {
         } else {
             Box::new(stream)
         };
+        let started = Instant::now();
         let upgraded = at(self.address, upgrade(stream, self.url).await);
-        let Some(socket) = report.step("WebSocket", upgraded) else { return };
+        let Some(socket) = report.timed("WebSocket", started, upgraded) else { return };
+        let started = Instant::now();
         let checked = at(self.address, check_code(socket, self.link, self.config).await);
-        report.step("slave code", checked);
+        report.timed("slave code", started, checked);
     }
 }
 

@@ -5,7 +5,7 @@ use ::proxy::access::Codes;
 use ::proxy::config::{ProxyConfig, SlaveMode};
 use runtime::env::Snapshot;
 use runtime::secret::KeyOrigin;
-use runtime::tls::ServerTls;
+use runtime::tls::{CertificateUse, ServerTls};
 
 use super::issuers::{self, Server};
 use super::port::{self, Listener, Ports};
@@ -38,8 +38,11 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
     let tls = if config.common.ops.port.is_some() { &config.tls.ops } else { &config.tls.http };
     let ports = Ports::of(&config.common, tls.as_ref().map(|files| files.certificate.as_path()));
     let listener = port::http(report, &ports, Mode::Proxy).await;
-    let server =
-        if matches!(listener, Some(Listener::Running(_))) { Server::Running } else { Server::Absent };
+    let server = match (&listener, config.tls.client_certificates) {
+        (Some(Listener::Running(_)), Some(CertificateUse::Required)) => Server::Closed,
+        (Some(Listener::Running(_)), _) => Server::Running,
+        _ => Server::Absent,
+    };
     match listener {
         Some(Listener::Running(state)) => {
             port::readiness(report, &state);

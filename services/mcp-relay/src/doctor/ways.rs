@@ -1,5 +1,7 @@
 //! Which way each connection out goes: directly, or through a forward proxy. Opens none.
 
+use std::time::Instant;
+
 use runtime::config::CommonConfig;
 use runtime::outbound::{Channel, OutboundRules, Way};
 
@@ -17,9 +19,14 @@ pub(super) fn report(report: &mut Report, server: &str, way: &Way) -> bool {
 }
 
 /// Reports the tunnel to a server, where the way has one.
-pub(super) fn step<T>(report: &mut Report, way: &Way, tunneled: Result<(T, String), Fault>) -> Option<T> {
+pub(super) fn step<T>(
+    report: &mut Report,
+    way: &Way,
+    started: Instant,
+    tunneled: Result<(T, String), Fault>,
+) -> Option<T> {
     match (way, tunneled) {
-        (Way::Through(_), tunneled) => report.step("tunnel", tunneled),
+        (Way::Through(_), tunneled) => report.timed("tunnel", started, tunneled),
         (_, tunneled) => tunneled.ok().map(|(stream, _)| stream),
     }
 }

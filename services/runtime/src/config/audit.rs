@@ -12,7 +12,7 @@ crate::variables! {
     pub const AUDIT: Every;
     /// Texts of [`AUDIT`].
     struct Settings;
-    audit_log = Says("no audit"), "stdout, stderr, or the path of a file: the target of the audit stream, one JSON object per line. A file is appended to, created with access for its owner only, and reopened at SIGHUP.";
+    audit_log path = Says("no audit"), "stdout, stderr, or the path of a file: the target of the audit stream, one JSON object per line. A file is appended to, created with access for its owner only, and reopened at SIGHUP.";
     audit_required = Value("0"), "1: a call whose beginning cannot be written to AUDIT_LOG is refused (`audit_unavailable`). Each call then waits until its line is with the target, at most 2 s; it is not forced to the disk.";
     audit_payloads = Value("0"), "1: the audit stream contains arguments and results of calls too, redacted, up to 16 KiB each; larger ones are replaced by their size.";
     audit_redact = Value("*password*,*passwd*,*passphrase*,*secret*,*token*,*authorization*,*cookie*,*credential*,*api*key*,*access*key*,*private*key*"), "Comma-separated names of members whose values AUDIT_PAYLOADS replaces by [redacted], at any depth of arguments and results; * stands for any characters, case is ignored.";

@@ -24,7 +24,7 @@ crate::variables! {
     otel_exporter_otlp_traces_protocol = Says("OTEL_EXPORTER_OTLP_PROTOCOL"), "The same for traces only.";
     otel_exporter_otlp_headers secret = Says("none"), "Headers for the collector: name=value pairs separated by commas, values percent-encoded.";
     otel_exporter_otlp_traces_headers secret = Says("OTEL_EXPORTER_OTLP_HEADERS"), "The same for traces only.";
-    otel_exporter_otlp_certificate = Says("the system's roots"), "PEM file of the authorities that are trusted for an https:// collector.";
+    otel_exporter_otlp_certificate path = Says("the system's roots"), "PEM file of the authorities that are trusted for an https:// collector.";
     otel_exporter_otlp_traces_certificate = Says("OTEL_EXPORTER_OTLP_CERTIFICATE"), "The same for traces only.";
     otel_exporter_otlp_compression = Value("none"), "gzip or none.";
     otel_exporter_otlp_traces_compression = Says("OTEL_EXPORTER_OTLP_COMPRESSION"), "The same for traces only.";

@@ -20,11 +20,11 @@ crate::variables! {
     ops_host = Says("the value of MCP_SERVER_HOST"), "Address that the server listens on for OPS_PORT.";
     ui = Value("0"), "1: serve the status page on /ui, and record what it shows: calls under way, the last finished calls, and the last lines of backends' standard error.";
     auth_bearer_keys secret = Says("no key is required, and only loopback and private addresses are served"), "Comma-separated keys. If set, every HTTP path but the health checks needs `Authorization: Bearer <key>`.";
-    auth_bearer_keys_file = Says("AUTH_BEARER_KEYS only"), "Path of a file of more keys: one per line, or YAML entries with name and times. Read again when it changes and at SIGHUP; a removed key ends its open responses: see docs/secure/keys.md.";
+    auth_bearer_keys_file path_of_secrets = Says("AUTH_BEARER_KEYS only"), "Path of a file of more keys: one per line, or YAML entries with name and times. Read again when it changes and at SIGHUP; a removed key ends its open responses: see docs/secure/keys.md.";
     auth_custom_header = Says("only Authorization"), "A header, for example x-api-key, that may carry the key in place of Authorization.";
-    auth_issuers = Says("tokens are not accepted"), "Path of a YAML file of OAuth issuers whose access tokens clients may send as `Authorization: Bearer <token>`, beside keys: see docs/secure/issuers.md. Needs PUBLIC_URL, which is what tokens must be meant for. Read again when it changes and at SIGHUP.";
+    auth_issuers path_of_secrets = Says("tokens are not accepted"), "Path of a YAML file of OAuth issuers whose access tokens clients may send as `Authorization: Bearer <token>`, beside keys: see docs/secure/issuers.md. Needs PUBLIC_URL, which is what tokens must be meant for. Read again when it changes and at SIGHUP.";
     ops_keys secret = Says("clients' keys are operators' keys too"), "Comma-separated keys of operators. If set, /metrics, /api and the status page take these keys only, and these keys call no tool.";
-    ops_keys_file = Says("OPS_KEYS only"), "Path of a file of more operators' keys, in the form of AUTH_BEARER_KEYS_FILE.";
+    ops_keys_file path_of_secrets = Says("OPS_KEYS only"), "Path of a file of more operators' keys, in the form of AUTH_BEARER_KEYS_FILE.";
     allow_anonymous = Value("0"), "1: where no keys are set, every address is served without a key, not only loopback and private ones.";
     allowed_hosts = Says("with keys any host; without keys addresses, localhost, names of one label and the host of PUBLIC_URL"), "Comma-separated host names, without ports, that requests may name in Host; *.example.com for all below a domain, * for any. Addresses, localhost and the host of PUBLIC_URL are always accepted.";
     public_url = Says("not set"), "URL under which clients reach this server, with the path of MCP; requests may name its host. With AUTH_ISSUERS it is the resource that access tokens are for.";
@@ -38,7 +38,7 @@ crate::variables! {
     request_timeout = Value("300"), "Seconds of silence after which a call fails. Each progress message restarts the time.";
     request_timeout_total = Value("3600"), "Largest duration of a call in seconds. Raised to REQUEST_TIMEOUT automatically where only that is set.";
     session_key secret = Says("random, with a warning"), "At least 32 characters that seal legacy session ids; the same on every proxy replica. Random: sessions end with the process.";
-    session_key_file = Says("SESSION_KEY"), "Path of a file with the session key, in place of SESSION_KEY; with two keys, one a line, the first seals and both open. Read again when it changes and at SIGHUP: see docs/secure/keys.md.";
+    session_key_file path_of_secrets = Says("SESSION_KEY"), "Path of a file with the session key, in place of SESSION_KEY; with two keys, one a line, the first seals and both open. Read again when it changes and at SIGHUP: see docs/secure/keys.md.";
     session_ttl = Value("86400"), "Seconds for which a legacy session id is valid.";
     shutdown_delay = Value("0"), "Seconds after SIGTERM or SIGINT in which /readyz says unready and calls are still taken: time for load balancers to stop sending requests here. SHUTDOWN_GRACE begins after it.";
     shutdown_grace = Value("30"), "Seconds that running calls get to finish after SIGTERM or SIGINT. A second signal ends the process at once.";

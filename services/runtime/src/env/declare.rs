@@ -26,8 +26,8 @@ pub const fn upper_case<const N: usize>(name: &str) -> [u8; N] {
 /// assert_eq!(TABLE[0].name, "WEB_PORT");
 /// ```
 ///
-/// Each field is the variable's name in lower case; `secret` and `in_either_case` behind it are methods of
-/// [`Var`](crate::env::Var). `Settings::read(&mut reader)` takes the texts from the reader's
+/// Each field is the variable's name in lower case; `secret`, `in_either_case`, `path` and `path_of_secrets` behind it are methods
+/// of [`Var`](crate::env::Var). `Settings::read(&mut reader)` takes the texts from the reader's
 /// environment. The crate that calls the macro needs `serde`.
 #[macro_export]
 macro_rules! variables {

@@ -37,6 +37,17 @@ pub enum Secrecy {
     Secret,
 }
 
+/// What a variable's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A setting.
+    Setting,
+    /// The path of a file without secrets.
+    File,
+    /// The path of a file that holds secrets.
+    SecretFile,
+}
+
 /// The spellings of a variable's name that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
@@ -61,12 +72,15 @@ pub struct Var {
     pub secrecy: Secrecy,
     /// How the name may be written.
     pub spelling: Spelling,
+    /// Whether the value is the path of a file.
+    pub content: Content,
 }
 
 impl Var {
     /// Declares a variable whose value may be shown.
     pub const fn new(group: Group, name: &'static str, fallback: Fallback, meaning: &'static str) -> Self {
-        Self { name, fallback, meaning, group, secrecy: Secrecy::Open, spelling: Spelling::Upper }
+        let (secrecy, spelling, content) = (Secrecy::Open, Spelling::Upper, Content::Setting);
+        Self { name, fallback, meaning, group, secrecy, spelling, content }
     }
 
     /// Returns the same variable with a value that is never shown.
@@ -79,6 +93,18 @@ impl Var {
     #[must_use]
     pub const fn in_either_case(self) -> Self {
         Self { spelling: Spelling::Either, ..self }
+    }
+
+    /// Returns the same variable, whose value is the path of a file without secrets.
+    #[must_use]
+    pub const fn path(self) -> Self {
+        Self { content: Content::File, ..self }
+    }
+
+    /// Returns the same variable, whose value is the path of a file that holds secrets.
+    #[must_use]
+    pub const fn path_of_secrets(self) -> Self {
+        Self { content: Content::SecretFile, ..self }
     }
 
     /// Returns whether this is the variable's name in one of its spellings.

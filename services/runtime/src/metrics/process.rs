@@ -10,6 +10,7 @@ use metrics_process::collector::{self, Metrics as ProcessMetrics};
 use tokio::runtime::{Handle, RuntimeMetrics};
 
 use super::table::{Label, Metric};
+use crate::build_info::{PROFILE, REVISION, VERSION};
 
 /// Every series of a process. The names are those of Prometheus's own clients where these have one.
 pub const METRICS: &[Metric] = &[
@@ -49,14 +50,7 @@ const VALUES: usize = 11;
 
 /// Records which program runs.
 pub(super) fn announce(role: &'static str) {
-    let revision = option_env!("MCP_RELAY_REVISION").unwrap_or("unknown");
-    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-    let labels = [
-        ("version", env!("CARGO_PKG_VERSION")),
-        ("revision", revision),
-        ("profile", profile),
-        ("role", role),
-    ];
+    let labels = [("version", VERSION), ("revision", REVISION), ("profile", PROFILE), ("role", role)];
     metrics::describe_gauge!(BUILD.name, BUILD.unit, BUILD.help);
     metrics::gauge!(BUILD.name, &labels).set(1);
 }
