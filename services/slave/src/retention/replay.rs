@@ -40,9 +40,8 @@ async fn replay(
     cancelled: CancellationToken,
     lost: CallEnd,
 ) {
-    let mut changes = retained.changes();
     loop {
-        changes.borrow_and_update();
+        let changed = retained.changed();
         match retained.next(after) {
             Next::Event(event) => {
                 after += 1;
@@ -60,7 +59,7 @@ async fn replay(
             Next::End(end) => return sink.end(end),
             Next::Lost => return sink.end(lost),
             Next::Nothing => tokio::select! {
-                _ = changes.changed() => {}
+                () = changed => {}
                 () = cancelled.cancelled() => return sink.end(lost),
             },
         }

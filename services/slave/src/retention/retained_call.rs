@@ -7,13 +7,33 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
 
 use super::totals::{ClientTotals, MakeRoom};
 use crate::call::CallEnd;
 
-/// Bytes that an event or an end takes besides its own.
-pub(super) const OVERHEAD: usize = 128;
+/// Bytes that the allocator adds to an allocation, about.
+const ALLOCATION: usize = 16;
+
+/// Bytes of what holds a payload that has several readers.
+const SHARED_PAYLOAD: usize = 3 * size_of::<usize>() + ALLOCATION;
+
+/// Bytes that an event takes besides its own. Queues and maps grow by doubling: three quarters of their room is used on average.
+pub(super) const EVENT: usize = room_of::<KeptEvent>() + SHARED_PAYLOAD;
+
+/// Bytes that a call takes besides its events, its owner's names and its end: itself, its counters, and its entries in the store.
+pub(super) const CALL: usize = size_of::<RetainedCall>()
+    + 2 * size_of::<usize>()
+    + ALLOCATION
+    + room_of::<(CallId, Arc<RetainedCall>)>()
+    + room_of::<(Instant, CallId)>();
+
+/// Bytes of an entry in a queue or map, with its share of the room that is free.
+const fn room_of<T>() -> usize {
+    size_of::<T>() * 4 / 3 + 1
+}
 
 /// Who may read a call again: nobody but the session that began it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +45,11 @@ pub(super) struct Owner {
 impl Owner {
     pub(super) fn of(header: &CallHeader) -> Self {
         Self { client: header.client.clone(), session: header.session.clone() }
+    }
+
+    /// Bytes of the names.
+    fn bytes(&self) -> usize {
+        [&self.client, &self.session].into_iter().flatten().map(|name| name.capacity() + ALLOCATION).sum()
     }
 
     /// Returns who shares a part of the size: the client, else the session.
@@ -65,7 +90,7 @@ pub(super) enum KeptEvent {
 impl KeptEvent {
     fn bytes(&self) -> usize {
         let (Self::Notification(json) | Self::Request(json)) = self;
-        json.len() + OVERHEAD
+        json.len() + EVENT
     }
 }
 
@@ -86,7 +111,7 @@ pub(crate) struct RetainedCall {
     kept: Mutex<Kept>,
     pub(super) totals: Arc<ClientTotals>,
     store: Weak<dyn MakeRoom>,
-    changed: watch::Sender<()>,
+    changed: Notify,
 }
 
 impl RetainedCall {
@@ -96,8 +121,10 @@ impl RetainedCall {
         totals: Arc<ClientTotals>,
         store: Weak<dyn MakeRoom>,
     ) -> Self {
-        let kept = Mutex::new(Kept { first: 1, ..Kept::default() });
-        Self { call, owner, kept, totals, store, changed: watch::Sender::default() }
+        let bytes = CALL + owner.bytes();
+        totals.add(bytes);
+        let kept = Mutex::new(Kept { first: 1, bytes, ..Kept::default() });
+        Self { call, owner, kept, totals, store, changed: Notify::new() }
     }
 
     /// Keeps a notification. Where there is no room, events of before give way, the oldest first.
@@ -117,7 +144,7 @@ impl RetainedCall {
 
     /// Keeps the end.
     pub(super) fn end(&self, end: &CallEnd) {
-        self.keep(end.payload.len() + OVERHEAD, |kept| kept.end = Some(end.clone()));
+        self.keep(end.payload.len() + SHARED_PAYLOAD, |kept| kept.end = Some(end.clone()));
     }
 
     /// Keeps something of this size. Calls that have ended give way to it, then the oldest events of this one.
@@ -135,7 +162,7 @@ impl RetainedCall {
         let mut kept = self.kept.lock();
         while self.totals.is_over(kept.bytes) && kept.drop_oldest(&self.totals) {}
         drop(kept);
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
     }
 
     /// Returns what comes behind event number `after`.
@@ -153,9 +180,9 @@ impl RetainedCall {
         }
     }
 
-    /// Returns a receiver of changes; those of before count as seen.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    /// Waits for the next change behind this call of the method, whenever it is polled first.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -169,7 +196,7 @@ impl RetainedCall {
         self.totals.remove(std::mem::take(&mut kept.bytes));
         (kept.events, kept.end) = (VecDeque::new(), None);
         drop(kept);
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use allocation_counter::measure;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,6 +14,7 @@ use protocol::mcp::era::Era;
 use protocol::mcp::failure::{FailureKind, kind_in};
 use tokio::sync::mpsc;
 
+use super::retained_call::{CALL, EVENT};
 use super::store::{Retention, RetentionLimits};
 use crate::call::testing::{header, within};
 use crate::call::{CallEnd, CallSink, SinkClosed};
@@ -163,11 +165,46 @@ async fn a_client_that_keeps_much_takes_nothing_from_another() {
     assert!(is_lost(&read(resume(&store, 100, 0, &greedy)).await), "its oldest gave way");
 }
 
+#[test]
+fn what_is_counted_is_what_is_allocated() {
+    const CALLS: u128 = 10_000;
+    let text = |bytes: usize| Bytes::from(vec![b'x'; bytes]);
+    let digest = "0123456789abcdef0123456789abcdef";
+    for (what, who, events, bytes) in [
+        ("an end alone", of("a", "s"), 0, 0),
+        ("names as long as digests", of(digest, digest), 0, 40),
+        ("an event", of("a", "s"), 1, 40),
+        ("many events", of("a", "s"), 20, 40),
+        ("large events", of("a", "s"), 3, 2000),
+    ] {
+        let store = store(60, 1 << 30);
+        let real = measure(|| {
+            for call in 0..CALLS {
+                let call = store.begin(CallId(call), &who).unwrap();
+                for _ in 0..events {
+                    // The journal has another reader of the same bytes for a while.
+                    let sent = text(bytes);
+                    call.event(sent.clone());
+                }
+                let end = CallEnd { payload: text(60), error: false, tool_error: false, status: 0 };
+                store.end(&call, &end);
+            }
+        });
+        let (counted, real) = (store.bytes(), usize::try_from(real.bytes_current).unwrap());
+        assert_eq!(store.len(), 10_000, "{what}");
+        assert!(
+            (real * 8..real * 15).contains(&(counted * 10)),
+            "{what}: counted {counted}, allocated {real}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn no_order_of_calls_takes_more_than_the_limit(steps in proptest::collection::vec((0_u128..8, 0_usize..3000, any::<bool>()), 1..200)) {
         const LIMIT: usize = 16 * 1024;
-        const LARGEST: usize = 3000 + 128;
+        // The client's and the session's names are short.
+        const LARGEST: usize = 3000 + EVENT + CALL + 64;
         let store = store(60, LIMIT);
         let mut running: Vec<Option<_>> = (0..8).map(|_| None).collect();
         for (number, (call, bytes, ends)) in (0_u128..).zip(steps) {
