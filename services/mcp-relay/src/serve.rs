@@ -82,6 +82,9 @@ impl Exporters {
         let start = |config| Traces::start(config, mode.traced_as(), VERSION);
         let traces = common.traces.as_ref().map(start).transpose();
         let traces = traces.context("traces cannot be set up")?;
+        if common.ops.ui {
+            telemetry::keep_lines();
+        }
         telemetry::init(mode.service(), &common.log).context("the log cannot be set up")?;
         let of_mode = mode.warnings(snapshot);
         for warning in of_mode.into_iter().chain(warnings.iter().cloned()).chain(misspelt(snapshot, &TABLES))

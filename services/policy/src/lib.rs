@@ -22,6 +22,7 @@ mod side;
 mod source;
 mod store;
 mod subject;
+mod summary;
 mod tests_section;
 mod who;
 
@@ -40,3 +41,4 @@ pub use side::Side;
 pub use source::{PolicyError, PolicyFile, Reload, follow};
 pub use store::PolicyStore;
 pub use subject::{Subject, SubjectKind};
+pub use summary::RuleSummary;

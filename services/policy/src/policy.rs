@@ -15,6 +15,7 @@ use crate::roles::{Role, Roles};
 use crate::rule::{Effect, Rule};
 use crate::rule_set::RuleSet;
 use crate::subject::{Subject, SubjectKind};
+use crate::summary::RuleSummary;
 
 /// A policy.
 #[derive(Debug)]
@@ -77,6 +78,18 @@ impl Policy {
     pub fn rule(&self, number: usize) -> Option<RuleRef> {
         let rule = self.contents.rules.get(number)?;
         Some(RuleRef { name: rule.name.clone(), line: rule.line })
+    }
+
+    /// Returns the rules of a set in words, in the order of the file; `None`: all rules.
+    pub fn summaries(&self, of: Option<&RuleSet>) -> Vec<RuleSummary> {
+        let rules = self.contents.rules.iter().enumerate();
+        let rules = rules.filter(|(number, _)| of.is_none_or(|set| set.has(*number)));
+        rules.map(|(_, rule)| RuleSummary::of(rule)).collect()
+    }
+
+    /// Returns whether what no rule is about is allowed.
+    pub fn is_open(&self) -> bool {
+        self.contents.fallback == Fallback::Allow
     }
 
     /// Returns the scopes that a rule requires.

@@ -13,6 +13,7 @@ mod policy;
 mod precedence;
 mod provision;
 mod store;
+mod summary;
 
 pub use code::CodeDigest;
 pub(crate) use code::InvalidCode;

@@ -10,6 +10,7 @@ mod by_kind;
 mod call_log;
 mod call_state;
 mod candidates;
+mod catalog;
 mod conflicts;
 mod denial;
 mod directory;
@@ -43,6 +44,7 @@ mod unnamed;
 mod wait;
 mod withheld;
 
+pub(crate) use catalog::CatalogRow;
 pub(crate) use dispatcher::Dispatcher;
 pub(crate) use forwarder::Forwarder;
 pub(crate) use policies::{CallTimes, Policies};

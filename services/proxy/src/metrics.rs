@@ -18,7 +18,8 @@ use runtime::metrics::Metric;
 
 pub(crate) use balance::{QueueGauge, record_queue_wait, record_refusal, record_sticky_miss};
 pub(crate) use calls::{
-    CallMeter, ToolCounts, record_denial, record_move, record_retry, record_unknown, set_tools,
+    CallMeter, ToolCounts, calls_of_tools, record_denial, record_move, record_retry, record_unknown,
+    set_tools,
 };
 pub(crate) use configuration::{
     record_config_load, record_config_reload, set_certificate_expiry, set_code_expiry, set_code_links,

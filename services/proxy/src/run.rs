@@ -38,7 +38,7 @@ use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
 use crate::setup::Setup;
 use crate::start_window::StartWindow;
-use crate::status::{Served, Status};
+use crate::status::{Guards, Served, Status};
 use crate::tls::{OpsEndpoints, TlsState};
 pub use error::RunError;
 use ports::Ports;
@@ -71,6 +71,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.extend(
         policy.zip(store.clone()).map(|(file, store)| core.follow_policy(&file, store, reload.clone())),
     );
+    let guards = Guards { codes: Arc::clone(&codes), policy: store.clone(), certificates: secured.by_port() };
     let follow_codes = follow_codes(Arc::clone(&codes), Arc::clone(&core.registry), source, reload.clone());
     let addresses = ports.announce(&secured)?;
     let secured_ports = secured.ports(match ports.ops.scope() {
@@ -91,7 +92,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
     let access = edge.access_report(ports.ops.scope());
-    let served = Served { access, tls: secured_ports };
+    let served = Served { access, tls: secured_ports, guards };
     access.log();
     let fleet = core.registry.share_fleet();
     tasks.extend(broker.clone().map(|broker| broker::follow(broker, reload.clone())));
@@ -239,9 +240,9 @@ impl Core {
         let registry = Arc::clone(&self.registry);
         recorder.before_each_scrape(move || metrics::set_catalog_bytes(registry.catalogs().bytes()));
         let ready = readiness::readiness(config.ready_min_slaves, self.start, &self.registry, shutdown);
-        let endpoints = Endpoints::new(recorder, ready);
+        let endpoints = Endpoints::new(recorder.clone(), ready);
         let endpoints = endpoints.with_request(EXPLAIN_PATH, explainer(self.dispatcher.clone()));
-        Status::new(&self.registry, self.dispatcher.clone(), self.activity.clone(), served)
+        Status::new(&self.registry, self.dispatcher.clone(), self.activity.clone(), recorder, served)
             .serve(endpoints)
             .build()
     }

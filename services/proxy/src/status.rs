@@ -2,19 +2,28 @@
 //!
 //! docs/reference/status-api.md, describes the members. Arguments, results, keys and codes are left out.
 
+mod catalog;
+mod guards;
+
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use front::AccessReport;
+use protocol::mcp::catalog::CatalogServer;
+use protocol::mcp::era::Version;
 use runtime::activity::Activity;
+use runtime::metrics::Metrics;
 use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
+use runtime::telemetry;
 use serde_json::{Map, Value, json};
 
 use crate::dispatch::Dispatcher;
 use crate::links::{LeftOut, Registry, SlaveSnapshot};
+use crate::metrics;
 use crate::slave_state::SlaveState;
 use crate::tls::SecuredPorts;
+pub(crate) use guards::Guards;
 
 /// Largest number of slaves in `/api/v1/status`; `/api/v1/slaves` lists all.
 const MAX_SLAVES: usize = 500;
@@ -25,11 +34,14 @@ const MAX_LISTED: usize = 500;
 /// Largest number of tools that are listed for a slave.
 const MAX_TOOLS: usize = 100;
 
-/// Who is served by the ports, and which of them are encrypted.
-#[derive(Clone, Copy)]
+/// Largest number of backends that are listed for a slave.
+const MAX_BACKENDS: usize = 50;
+
+/// Who is served by the ports, which of them are encrypted, and what guards them.
 pub(crate) struct Served {
     pub(crate) access: AccessReport,
     pub(crate) tls: SecuredPorts,
+    pub(crate) guards: Guards,
 }
 
 /// The source of the status document of this process.
@@ -37,6 +49,7 @@ pub(crate) struct Status {
     registry: Arc<Registry>,
     dispatcher: Dispatcher,
     activity: Activity,
+    recorder: Metrics,
     served: Served,
     started: (Instant, SystemTime),
 }
@@ -47,12 +60,14 @@ impl Status {
         registry: &Arc<Registry>,
         dispatcher: Dispatcher,
         activity: Activity,
+        recorder: Metrics,
         served: Served,
     ) -> Arc<Self> {
         Arc::new(Self {
             registry: Arc::clone(registry),
             dispatcher,
             activity,
+            recorder,
             served,
             started: (Instant::now(), SystemTime::now()),
         })
@@ -60,17 +75,23 @@ impl Status {
 
     /// Adds the API, and the status page if calls are recorded, to the endpoints.
     pub(crate) fn serve(self: Arc<Self>, ops: Endpoints) -> Endpoints {
-        let (slaves, calls) = (Arc::clone(&self), Arc::clone(&self));
+        let (all, slaves, calls) = (Arc::clone(&self), Arc::clone(&self), Arc::clone(&self));
         let has_page = self.activity.is_shown();
         let ops = ops
-            .with_document("/api/v1/status", move |ready| self.all(ready))
+            .with_document("/api/v1/status", move |ready| all.all(ready))
             .with_document("/api/v1/slaves", move |_| slaves.slaves(usize::MAX))
             .with_document("/api/v1/calls", move |_| calls.activity.to_json());
         if !has_page {
             return ops;
         }
+        let (catalog, guards) = (Arc::clone(&self), self);
+        let ops = ops
+            .with_document("/api/v1/catalog", move |_| catalog.catalog())
+            .with_document("/api/v1/logs", |_| telemetry::lines_json())
+            .with_document("/api/v1/guards", move |_| guards.served.guards.to_json());
         let columns = ui::CallColumns {
             worker: "slave",
+            worker_key: "slaveId",
             worker_title: "Slave",
             client_title: "Client",
             has_trace: true,
@@ -95,6 +116,16 @@ impl Status {
             "slaves": self.slaves(MAX_SLAVES),
             "tools": self.tools(),
             "calls": self.activity.to_json(),
+        })
+    }
+
+    fn catalog(&self) -> Value {
+        let stats = metrics::calls_of_tools(&self.recorder);
+        json!({
+            "schema": 1,
+            "now": moment::text(SystemTime::now()),
+            "policy": self.served.guards.policy.is_some(),
+            "entries": catalog::catalog(&self.dispatcher, &stats),
         })
     }
 
@@ -146,6 +177,17 @@ fn left_out(tool: &LeftOut) -> Value {
     json!({ "tool": tool.tool, "reason": tool.why.label() })
 }
 
+fn backend(server: &CatalogServer) -> Value {
+    let info = server.facts.server_info.as_deref();
+    let info: Value = info.and_then(|info| serde_json::from_str(info.get()).ok()).unwrap_or_default();
+    json!({
+        "name": server.backend,
+        "server": info["name"].as_str(),
+        "version": info["version"].as_str(),
+        "protocol": server.facts.version.map(Version::as_str),
+    })
+}
+
 fn slave(slave: &SlaveSnapshot) -> Value {
     let labels: Map<String, Value> =
         slave.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
@@ -166,6 +208,7 @@ fn slave(slave: &SlaveSnapshot) -> Value {
         "weight": slave.weight,
         "announcedBeyond": slave.beyond,
         "toolsLeftOut": left_out,
+        "backends": slave.backends.iter().take(MAX_BACKENDS).map(backend).collect::<Vec<_>>(),
         "toolCount": slave.tools.len(),
         "tools": tools,
         "peer": slave.peer.map(|peer| peer.to_string()),

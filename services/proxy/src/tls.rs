@@ -79,6 +79,12 @@ impl TlsState {
         SecuredPorts { clients, slaves: self.ws.is_some(), operators }
     }
 
+    /// Returns the TLS state of each port that has one, with the port's name.
+    pub(crate) fn by_port(&self) -> Vec<(&'static str, Arc<ServerTls>)> {
+        let ports = [("clients", &self.http), ("slaves", &self.ws), ("operators", &self.ops)];
+        ports.into_iter().filter_map(|(port, tls)| Some((port, Arc::clone(tls.as_ref()?)))).collect()
+    }
+
     /// Follows changes of the files. Runs until the future is dropped.
     pub(crate) async fn follow(self, reload: ReloadSignal) {
         let mut distinct: Vec<Arc<ServerTls>> = Vec::new();

@@ -2,6 +2,7 @@
 //! of services: callers bring their [`table`]s.
 
 mod bounded;
+mod calls;
 mod document;
 mod process;
 mod table;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use bounded::BoundedValues;
+pub use calls::CallStats;
 pub use document::markdown;
 pub use process::METRICS as PROCESS;
 pub use table::{Appears, Buckets, Kind, Label, Metric, faults};

@@ -2,6 +2,7 @@
 //!
 //! Must not know what makes a service ready, what its documents say, or how [`AuthPolicy`] is enforced.
 
+mod catalog;
 mod policy;
 mod readiness;
 pub mod ui;
@@ -16,6 +17,7 @@ use axum::routing::{any, get, post};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+pub use catalog::{CatalogDocument, CatalogItem};
 pub use policy::AuthPolicy;
 pub use readiness::Readiness;
 pub use ui::{CONTENT_POLICY, Page};
@@ -171,8 +173,13 @@ mod tests {
 
     use super::*;
 
-    const COLUMNS: ui::CallColumns =
-        ui::CallColumns { worker: "x", worker_title: "X", client_title: "Client", has_trace: false };
+    const COLUMNS: ui::CallColumns = ui::CallColumns {
+        worker: "x",
+        worker_key: "xId",
+        worker_title: "X",
+        client_title: "Client",
+        has_trace: false,
+    };
 
     async fn ask(ops: &Ops, method: Method, path: &str, body: &'static str) -> (u16, String) {
         let request = Request::builder().method(method).uri(path).body(Body::from(body)).unwrap();

@@ -2,6 +2,7 @@
 
 mod context;
 mod json;
+mod kept_lines;
 mod spans;
 mod text;
 
@@ -21,6 +22,7 @@ use crate::traces;
 
 pub use context::{Guard, LogContext};
 pub use json::fatal_line;
+pub use kept_lines::{keep_lines, lines_json};
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +60,8 @@ where
         LogOutput::Stdout => (BoxMakeWriter::new(std::io::stdout), std::io::stdout().is_terminal()),
     };
     let colours = if is_terminal { text::Colours::On } else { text::Colours::Off };
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(kept_lines::KeepingWriter(writer)).with_ansi(false);
     match config.format {
         LogFormat::Text => layer.event_format(text::TextFormat { service, colours }).boxed(),
         LogFormat::Json => layer.event_format(json::JsonFormat { service }).boxed(),

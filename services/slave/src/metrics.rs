@@ -15,7 +15,9 @@ pub(crate) use backends::{
     DropReason, Exit, ProbeOutcome, record_backend_drop, record_backend_exit, record_backend_probe,
     record_backend_restart, record_backend_start, record_odd_line, set_backend_ready,
 };
-pub(crate) use calls::{ToolMeter, record_backend_request, record_denial, record_refusal, record_served};
+pub(crate) use calls::{
+    ToolMeter, calls_of_tools, record_backend_request, record_denial, record_refusal, record_served,
+};
 pub(crate) use children::{ChildEnd, add_children, record_child_end};
 pub(crate) use files::{ConfigFile, set_refused};
 pub(crate) use links::{

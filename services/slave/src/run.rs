@@ -218,7 +218,7 @@ fn ops(
     if let Some(links) = status.links.clone() {
         recorder.before_each_scrape(move || metrics::set_link_usage(links.endpoint.usage()));
     }
-    status.serve(Endpoints::new(recorder, ready))
+    status.serve(recorder.clone(), Endpoints::new(recorder, ready))
 }
 
 /// Adds the public keys of tokens for backends, which need no key to be read.

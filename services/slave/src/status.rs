@@ -10,13 +10,16 @@ use std::time::{Instant, SystemTime};
 use front::AccessReport;
 use protocol::mcp::catalog::ListKind;
 use runtime::activity::Activity;
+use runtime::metrics::Metrics;
 use runtime::moment;
-use runtime::ops::{Endpoints, Readiness, ui};
-use serde_json::{Value, json};
+use runtime::ops::{CatalogDocument, CatalogItem, Endpoints, Readiness, ui};
+use runtime::telemetry;
+use serde_json::{Map, Value, json};
 
 use crate::backends::history::{HistorySnapshot, LogLine};
 use crate::executor::{BackendSnapshot, BackendState, Executor};
 use crate::link::Links;
+use crate::metrics;
 
 /// Tools of one backend that are listed.
 const MAX_TOOLS: usize = 100;
@@ -48,20 +51,24 @@ impl Status {
     }
 
     /// Adds the API, and the status page if calls are recorded for it.
-    pub(crate) fn serve(self, ops: Endpoints) -> Endpoints {
+    pub(crate) fn serve(self, recorder: Metrics, ops: Endpoints) -> Endpoints {
         let has_page = self.activity().is_shown();
         let all = Arc::new(self);
-        let (links, backends, calls) = (Arc::clone(&all), Arc::clone(&all), Arc::clone(&all));
+        let [status, links, backends, calls] = std::array::from_fn(|_| Arc::clone(&all));
         let ops = ops
-            .with_document("/api/v1/status", move |ready| all.all(ready))
+            .with_document("/api/v1/status", move |ready| status.all(ready))
             .with_document("/api/v1/links", move |_| links.links())
             .with_document("/api/v1/backends", move |_| backends.backends())
             .with_document("/api/v1/calls", move |_| calls.activity().to_json());
         if !has_page {
             return ops;
         }
+        let ops = ops
+            .with_document("/api/v1/catalog", move |_| all.catalog(&recorder))
+            .with_document("/api/v1/logs", |_| telemetry::lines_json());
         let columns = ui::CallColumns {
             worker: "backend",
+            worker_key: "backend",
             worker_title: "Backend",
             client_title: "From",
             has_trace: false,
@@ -91,6 +98,27 @@ impl Status {
             "backends": self.backends(),
             "calls": self.activity().to_json(),
         })
+    }
+
+    fn catalog(&self, recorder: &Metrics) -> Value {
+        let stats = metrics::calls_of_tools(recorder);
+        let mut document = CatalogDocument::default();
+        let offer = self.executor.offer().borrow().clone();
+        for kind in ListKind::ALL {
+            for backend in &offer.backends {
+                for entry in backend.lists[kind as usize].iter().flatten() {
+                    let item = CatalogItem {
+                        kind: kind.entry().as_str(),
+                        name: &entry.name,
+                        definition: &entry.definition,
+                        stats: stats.get(&entry.name).filter(|_| kind == ListKind::Tools),
+                    };
+                    document
+                        .add(item, || Map::from_iter([("backend".to_owned(), backend.name.as_str().into())]));
+                }
+            }
+        }
+        json!({ "schema": 1, "now": moment::text(SystemTime::now()), "entries": document.to_json() })
     }
 
     fn links(&self) -> Value {

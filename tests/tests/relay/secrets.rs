@@ -93,7 +93,16 @@ async fn change_codes(proxy: &Proxy, codes: &std::path::Path) {
 /// What the endpoints of a server answer with its key, without one, and with keys where none belong.
 async fn answers(address: std::net::SocketAddr, key: &str) -> Vec<String> {
     let mut seen = Vec::new();
-    let shown = ["/api/v1/status", "/api/v1/slaves", "/api/v1/backends", "/api/v1/calls", "/ui/"];
+    let shown = [
+        "/api/v1/status",
+        "/api/v1/slaves",
+        "/api/v1/backends",
+        "/api/v1/calls",
+        "/api/v1/catalog",
+        "/api/v1/logs",
+        "/api/v1/guards",
+        "/ui/",
+    ];
     let others = ["/metrics", "/health", "/healthz", "/readyz", "/nowhere", "/mcp?key=query-canary"];
     for path in others.into_iter().chain(shown) {
         for value in [format!("Bearer {key}"), "Basic mistyped-canary".to_owned(), String::new()] {

@@ -24,7 +24,11 @@ async fn root(address: SocketAddr, method: Method, accept: &str) -> (u16, String
 }
 
 async fn status(address: SocketAddr) -> Value {
-    let (status, text) = get(address, "/api/v1/status").await;
+    document(address, "status").await
+}
+
+async fn document(address: SocketAddr, name: &str) -> Value {
+    let (status, text) = get(address, &format!("/api/v1/{name}")).await;
     assert_eq!(status, 200, "{text}");
     serde_json::from_str(&text).unwrap()
 }
@@ -111,4 +115,67 @@ async fn keys_and_tls_of_each_port_are_told() {
     assert_eq!(found["tls"], json!({ "clients": "off", "slaves": "off", "operators": "off" }));
     let slave = Setup::slave("berlin", plain.link).start_slave().await;
     assert_eq!(status(slave.http).await["tls"], json!({ "clients": "off", "operators": "off" }));
+}
+
+#[tokio::test]
+async fn catalog_log_and_guards_are_there_with_the_page_only() {
+    let authority = Authority::default();
+    let own = authority.issue("proxy", &["localhost", "127.0.0.1"]);
+    let proxy = Setup::proxy().env("UI", "1").start_proxy().await;
+    let fixture = Fixture::default();
+    let slave =
+        fixture.serve_with(Setup::slave("berlin", proxy.link).env("UI", "1"), &[]).start_slave().await;
+    proxy.offers("count").await;
+    let client = Client::modern(proxy.http);
+    client.call("count", json!({ "name": "argument-canary" })).await;
+    client.call("die", json!({ "name": "argument-canary" })).await;
+    for (address, provider) in
+        [(proxy.http, json!({ "providers": ["berlin"] })), (slave.http, json!({ "backend": "fixture" }))]
+    {
+        let row = |found: &Value, name: &str| {
+            found["entries"]["list"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|row| row["name"] == name)
+                .unwrap()
+                .clone()
+        };
+        let found = wait::until("both calls", async || {
+            Some(document(address, "catalog").await).filter(|found| row(found, "die")["calls"] == 1)
+        })
+        .await;
+        let (count, die) = (row(&found, "count"), row(&found, "die"));
+        assert_eq!((&count["calls"], &count["errors"], &die["errors"]), (&json!(1), &json!(0), &json!(1)));
+        assert!(count["p50Ms"].as_f64().unwrap() > 0.0 && count["p50Ms"].as_f64() <= count["p99Ms"].as_f64());
+        assert!(count["definition"]["inputSchema"].is_object(), "{count}");
+        for (member, value) in provider.as_object().unwrap() {
+            assert_eq!(&count[member], value, "{count}");
+        }
+        let log = document(address, "logs").await;
+        let lines: Vec<&str> =
+            log["list"].as_array().unwrap().iter().filter_map(|line| line["text"].as_str()).collect();
+        assert!(lines.iter().any(|line| line.contains("MCP server listening")), "{log}");
+        assert!(!log.to_string().contains("canary") && !found.to_string().contains("canary"));
+    }
+    let guards = document(proxy.http, "guards").await;
+    assert_eq!((&guards["certificates"]["total"], &guards["policy"]["enabled"]), (&json!(0), &json!(false)));
+    let secured = Setup::proxy()
+        .env("UI", "1")
+        .env("TLS_CERT", own.cert.to_str().unwrap())
+        .env("TLS_KEY", own.key.to_str().unwrap())
+        .env("OPS_PORT", "0")
+        .env("TLS_OPS", "0")
+        .start_proxy()
+        .await;
+    let operators = port(&secured, "Ops server listening on http").await;
+    let certificates = document(operators, "guards").await["certificates"]["list"].clone();
+    let ports: Vec<&str> =
+        certificates.as_array().unwrap().iter().filter_map(|one| one["port"].as_str()).collect();
+    assert_eq!(ports, ["clients", "slaves"], "{certificates}");
+    assert_eq!(certificates[0]["names"], json!(["localhost", "127.0.0.1"]), "{certificates}");
+    let plain = Setup::proxy().start_proxy().await;
+    for path in ["catalog", "logs", "guards"] {
+        assert_eq!(get(plain.http, &format!("/api/v1/{path}")).await.0, 404, "{path}");
+    }
 }

@@ -14,7 +14,8 @@ const RULES: &str = r#"(() => {
   must(all("h1").length === 1, "one h1");
   for (const one of ["header", "main", "footer"]) must(all(one).length === 1, one);
   must(document.querySelector("[aria-live=polite]"), "a polite live region");
-  for (const table of all("table")) {
+  const tables = all("table").filter((table) => table.checkVisibility());
+  for (const table of tables) {
     must(table.caption?.textContent.trim(), `a caption: ${table.dataset.rows}`);
     must([...table.querySelectorAll("thead th")].every((th) => th.scope === "col"), `scopes: ${table.dataset.rows}`);
   }
@@ -22,7 +23,7 @@ const RULES: &str = r#"(() => {
     const label = section.getAttribute("aria-label") || document.getElementById(section.getAttribute("aria-labelledby"))?.textContent;
     must(label, "a label of a section");
   }
-  for (const input of all("input")) must(document.querySelector(`label[for=${input.id}]`), `a label of ${input.id}`);
+  for (const input of all("input, select")) must(document.querySelector(`label[for=${input.id}]`), `a label of ${input.id}`);
   must(all("svg").every((one) => one.getAttribute("role") === "img" && one.getAttribute("aria-label")), "labels of plots");
   must(all("[style], [onclick], [onload], [onerror], style, script:not([src])").length === 0, "nothing inline");
   must(all("img, iframe, object, embed").length === 0, "no embedded content");
@@ -35,7 +36,10 @@ const RULES: &str = r#"(() => {
   for (const whole of all(".whole, .id > details > summary")) {
     if (whole.checkVisibility()) must(whole.getClientRects().length === 1 && whole.offsetHeight < 40, `one line: ${whole.textContent}`);
   }
-  for (const table of all("table")) {
+  must(tables.length > 0 && tables.length === all(".scroll table").filter((table) => table.checkVisibility()).length, "tables that can be scrolled");
+  must(new Set(all("[id]").map((one) => one.id)).size === all("[id]").length, "ids of their own");
+  must(all("nav a[aria-current=page]").length <= 1, "one current view");
+  for (const table of tables) {
     must(table.getAttribute("role") === "table" && [...table.querySelectorAll("tbody tr")].every((tr) => tr.getAttribute("role") === "row"), `roles: ${table.dataset.rows}`);
     must(table.querySelectorAll("tbody tr").length <= 20, `twenty rows first: ${table.dataset.rows}`);
   }
@@ -73,17 +77,41 @@ const CONTRAST: &str = r#"(() => {
   return [...faint];
 })()"#;
 
+/// Runs axe-core's rules, which `scripts/setup ui` installs, and returns what violates them.
+const AXE: &str = r#"axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
+  violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 120)).slice(0, 3).join(" ")}`))"#;
+
+/// Where `scripts/setup ui` puts axe-core.
+const AXE_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/ui/node_modules/axe-core/axe.min.js");
+
+/// Loads axe-core into the page, once for each document.
+async fn load_axe(browser: &mut Browser) {
+    if browser.eval("typeof window.axe").await == "undefined" {
+        let text = std::fs::read_to_string(AXE_FILE).expect("axe-core: run scripts/setup ui");
+        browser.eval(&format!("{text};0")).await;
+    }
+}
+
+/// Opens a view of the page, which must show this text then.
+pub(crate) async fn open_view(browser: &mut Browser, hash: &str, text: &str) {
+    browser.eval(&format!("location.hash = {hash:?}")).await;
+    let shown = format!("document.querySelector('[data-view]:not([hidden])').innerText.includes({text:?})");
+    browser.until(hash, &shown).await;
+}
+
 /// Widths at which pages are checked, in pixels: a laptop, a half screen, a tablet, a telephone.
 const WIDTHS: [u32; 4] = [1280, 1120, 700, 390];
 
 /// Checks the page at several widths and in both colour schemes, and takes pictures.
 pub(crate) async fn hold_to_the_rules(browser: &mut Browser, name: &str) {
+    load_axe(browser).await;
     for scheme in ["light", "dark"] {
         browser.scheme(scheme).await;
         let wrong = browser.eval(RULES).await;
         assert_eq!(wrong, serde_json::json!([]), "{name}, {scheme}");
         let faint = browser.eval(CONTRAST).await;
         assert_eq!(faint, serde_json::json!([]), "{name}, {scheme}");
+        assert_eq!(browser.eval(AXE).await, serde_json::json!([]), "{name}, {scheme}");
         take_picture(browser, &format!("{name}-{scheme}")).await;
     }
     for width in WIDTHS {

@@ -8,7 +8,7 @@ use harness::relay::{CODE, Setup};
 use protocol::link::handshake::SlaveHello;
 use serde_json::json;
 
-use crate::checks::{hold_to_the_rules, tab_through};
+use crate::checks::{hold_to_the_rules, open_view, tab_through};
 
 const HOSTILE: &str = "<img src=x onerror=\"window.pwned=1\"><script>window.pwned=2</script>";
 
@@ -62,12 +62,157 @@ async fn the_proxy_s_page_shows_slaves_and_calls_and_asks_for_a_key() {
     let facts = browser.eval("document.querySelector('.facts').innerText").await.to_string();
     assert!(facts.contains("needed (clients' keys)") && facts.contains("slaves off"), "{facts}");
     browser.eval("document.querySelector('.skip').focus()").await;
-    let stops = tab_through(&mut browser, 4).await;
-    assert_eq!(stops[..4], ["pause", "forget", "h-live", "f-calls-live-list"], "{stops:?}");
+    let stops = tab_through(&mut browser, 8).await;
+    let views = ["Overview", "Catalog", "Log", "Access"];
+    assert_eq!(stops[..2], ["pause", "forget"], "{stops:?}");
+    assert_eq!(stops[2..6], views, "{stops:?}");
+    assert_eq!(stops[6..], ["h-live", "f-calls-live-list"], "{stops:?}");
     filter_and_turn_pages(&mut browser).await;
     let page = browser.eval("document.documentElement.outerHTML").await.to_string();
     assert!(!page.contains("canary"), "neither keys nor results");
     browser.assert_clean(&format!("http://{}/", proxy.http));
+}
+
+const POLICY: &str = "default: allow
+deny:
+- {name: no-sleep, who: {key: 'nobody*'}, tools: sleep}
+operators:
+  api: {key: whole}
+  ui: {key: [whole, narrow]}
+";
+
+/// Writes a file of the test into a folder, and returns its path.
+fn write(folder: &tempfile::TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Waits for the question for a key and answers it.
+async fn give_key(browser: &mut Browser, key: &str) {
+    browser.until("the question for a key", "document.activeElement.id === 'key'").await;
+    browser.write(key).await;
+    browser.press("Enter").await;
+    browser.until("the page", "!document.getElementById('content').hidden").await;
+}
+
+#[tokio::test]
+async fn each_view_of_the_proxy_shows_its_part_and_keeps_the_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let codes = write(
+        &folder,
+        "codes.yaml",
+        "- {code: code-canary-1, name: office, not_after: 2099-01-01T00:00:00Z, labels: {set: {site: berlin}}}\n\
+         - {code: code-canary-2, name: old, not_after: 2020-01-01T00:00:00Z}\n",
+    );
+    let keys = write(
+        &folder,
+        "keys.yaml",
+        "- {name: whole, key: key-canary-1}\n- {name: narrow, key: key-canary-2}\n",
+    );
+    let proxy = Setup::proxy()
+        .env("UI", "1")
+        .env("SLAVE_CODES_FILE", codes)
+        .env("AUTH_BEARER_KEYS_FILE", keys)
+        .env("POLICY", write(&folder, "policy.yaml", POLICY))
+        .start_proxy()
+        .await;
+    let _slave = Setup::slave("berlin", proxy.link).env("SLAVE_CODE", "code-canary-1").start_slave().await;
+    let client = Client::modern(proxy.http).with_header("authorization", "Bearer key-canary-1");
+    harness::wait::until("the tools", async || {
+        client.tool_names().await.contains(&"echo".into()).then_some(())
+    })
+    .await;
+    for _ in 0..3 {
+        client.call("echo", json!({ "text": "argument-canary" })).await.result();
+    }
+    client.call("fail", json!({ "message": "result-canary" })).await.result();
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://{}/ui/#catalog", proxy.http)).await;
+    give_key(&mut browser, "key-canary-1").await;
+    open_view(&mut browser, "#catalog", "no-sleep denies key nobody*").await;
+    let row = "[...document.querySelectorAll('[data-view=catalog] tbody tr')].find((row) => row.cells[0].innerText === 'echo')";
+    let cells = browser.eval(&format!("[...{row}.cells].map((cell) => cell.innerText)")).await;
+    let cells: Vec<&str> = cells.as_array().unwrap().iter().filter_map(|cell| cell.as_str()).collect();
+    assert_eq!((cells[1], cells[5], cells[7], cells[8]), ("tool", "office", "3", "0"), "{cells:?}");
+    assert!(cells[9].ends_with("ms") && cells[10].ends_with("ms"), "{cells:?}");
+    browser.eval(&format!("{row}.querySelector('pre').closest('details').open = true")).await;
+    hold_to_the_rules(&mut browser, "status-proxy-catalog").await;
+    browser.eval("document.getElementById('f-entries-list').focus()").await;
+    browser.write("sleep").await;
+    browser
+        .until("the search", "document.querySelectorAll('[data-view=catalog] tbody tr').length === 1")
+        .await;
+    open_view(&mut browser, "#guards", "no-sleep").await;
+    let text = browser.eval("document.querySelector('[data-view=guards]').innerText").await.to_string();
+    for part in ["office", "valid", "site=berlin", "expired", "key nobody*", "is allowed", "No port has TLS"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    hold_to_the_rules(&mut browser, "status-proxy-access").await;
+    open_view(&mut browser, "#overview", "berlin").await;
+    browser.eval("document.querySelector('[data-rows=\"slaves.list\"] tbody a').click()").await;
+    browser
+        .until("the slave", "document.querySelector('[data-view=slave]').innerText.includes('site=berlin')")
+        .await;
+    let text = browser.eval("document.querySelector('[data-view=slave]').innerText").await.to_string();
+    for part in ["Slave office-berlin", "1 of the 4 calls", "The tool reported an error", "No tool is left out"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    hold_to_the_rules(&mut browser, "status-proxy-slave").await;
+    read_the_log(&mut browser).await;
+    let page = browser.eval("document.documentElement.outerHTML").await.to_string();
+    assert!(!page.contains("canary"), "neither keys, codes nor payloads");
+    browser.assert_clean(&format!("http://{}/", proxy.http));
+}
+
+/// Looks at the log, chooses a level and exports what is shown.
+async fn read_the_log(browser: &mut Browser) {
+    open_view(browser, "#log", "Slave authenticated").await;
+    hold_to_the_rules(browser, "status-proxy-log").await;
+    browser.eval("{ const make = URL.createObjectURL; URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text; }); return make(blob); }; }").await;
+    browser.eval("document.querySelector('[data-view=log] .bar button').click()").await;
+    browser.until("the export", "window.saved?.includes('Slave authenticated')").await;
+    let saved = browser.eval("window.saved").await;
+    let lines: Vec<&str> = saved.as_str().unwrap().lines().collect();
+    let place = |text: &str| lines.iter().position(|line| line.contains(text)).unwrap();
+    assert!(place("MCP server listening") < place("Slave authenticated"), "oldest first: {lines:?}");
+    let choose = "const choice = document.getElementById('l-list'); choice.value = 'error'; choice.dispatchEvent(new Event('change'));";
+    browser.eval(&format!("{{ {choose} }}")).await;
+    browser
+        .until("no error", "document.querySelector('[data-view=log]').innerText.includes('Nothing matches')")
+        .await;
+}
+
+#[tokio::test]
+async fn an_operator_with_the_page_s_role_alone_sees_neither_the_log_nor_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = write(
+        &folder,
+        "keys.yaml",
+        "- {name: whole, key: key-canary-1}\n- {name: narrow, key: key-canary-2}\n",
+    );
+    let proxy = Setup::proxy()
+        .env("UI", "1")
+        .env("AUTH_BEARER_KEYS_FILE", keys)
+        .env("POLICY", write(&folder, "policy.yaml", POLICY))
+        .start_proxy()
+        .await;
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://{}/ui/", proxy.http)).await;
+    give_key(&mut browser, "key-canary-2").await;
+    for view in ["log", "guards"] {
+        browser.eval(&format!("location.hash = '#{view}'")).await;
+        browser
+            .until(
+                "the refusal",
+                "document.getElementById('said').textContent.includes('no role for this view')",
+            )
+            .await;
+        assert_eq!(browser.eval("document.getElementById('content').hidden").await, true);
+        open_view(&mut browser, "#catalog", "Nothing is offered").await;
+        browser.until("the view", "!document.getElementById('content').hidden").await;
+    }
 }
 
 /// Uses filter and pages of the recent calls by keyboard: 41 calls, of which one failed.

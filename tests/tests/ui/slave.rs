@@ -6,7 +6,7 @@ use harness::fixture::{Fixture, run_args};
 use harness::relay::Setup;
 use serde_json::json;
 
-use crate::checks::hold_to_the_rules;
+use crate::checks::{hold_to_the_rules, open_view};
 
 #[tokio::test]
 async fn the_slave_s_page_shows_links_backends_and_what_they_wrote() {
@@ -46,6 +46,17 @@ async fn the_slave_s_page_shows_links_backends_and_what_they_wrote() {
     let at = |text: &str| lines.as_str().unwrap().find(text).unwrap();
     assert!(at(hostile) < at("the secret is [masked]"), "{lines}");
     hold_to_the_rules(&mut browser, "status-slave").await;
+    browser.eval("document.querySelector('[data-rows=\"backends.list\"] tbody a').click()").await;
+    open_view(&mut browser, "#backend/files", "the secret is [masked]").await;
+    let text = browser.eval("document.querySelector('[data-view=backend]').innerText").await.to_string();
+    for part in ["Backend files", "ready", "run", "0 of the 1 calls", hostile] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    hold_to_the_rules(&mut browser, "status-slave-backend").await;
+    open_view(&mut browser, "#catalog", "leak").await;
+    hold_to_the_rules(&mut browser, "status-slave-catalog").await;
+    open_view(&mut browser, "#log", "MCP server listening").await;
+    hold_to_the_rules(&mut browser, "status-slave-log").await;
     assert_eq!(browser.eval("typeof window.pwned").await, "undefined");
     let page = browser.eval("document.documentElement.outerHTML").await.to_string();
     assert!(!page.contains("canary"), "no secret");

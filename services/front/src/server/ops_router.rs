@@ -175,8 +175,8 @@ impl<B> MakeSpan<B> for RequestLogSpan {
     }
 }
 
-/// Paths that the status page reads.
-const STATUS_PAGE: [&str; 3] = ["/api/v1/status", "/api/v1/slaves", "/api/v1/calls"];
+/// Paths that the status page reads. Its views of the log and of codes, certificates and rules need the role for the whole API.
+const STATUS_PAGE: [&str; 4] = ["/api/v1/status", "/api/v1/slaves", "/api/v1/calls", "/api/v1/catalog"];
 
 /// Beginning of the paths of the API, whose readers are in the audit stream.
 const API: &str = "/api/";

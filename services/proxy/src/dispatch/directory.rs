@@ -83,6 +83,11 @@ impl Directory {
         self.pools.get(Kind::Tool, name)
     }
 
+    /// Returns the pool of an entry of a list.
+    pub(super) fn entry(&self, kind: Kind, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.get(kind, name)
+    }
+
     /// Returns the pool of what a request names. A resource that no list has belongs to the first template that it matches, else to the only
     /// owner of resources; a request that names nothing belongs to the owner of its method.
     pub(super) fn find(&self, kind: Option<Kind>, name: &str) -> Option<&Arc<Pool>> {

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use super::begin::{NewCall, begin, take_name};
 use super::call_log::log_refusal;
+use super::catalog::{self, CatalogRow};
 use super::denial;
 use super::early::{EarlyWait, KeptContext};
 use super::forwarder::Forwarder;
@@ -63,6 +64,12 @@ impl Dispatcher {
     pub(crate) fn with_names<R>(&self, read: impl FnOnce(&[Listed], &[Conflict]) -> R) -> R {
         let directory = self.0.forwarder.directory.load();
         read(directory.listed(), directory.conflicts())
+    }
+
+    /// Calls `each` with every entry that clients are shown, whoever may see it.
+    pub(crate) fn read_catalog(&self, each: impl FnMut(CatalogRow<'_>)) {
+        let listing = self.0.settings.listing.borrow().clone();
+        catalog::read(&self.0.forwarder.directory.load(), &listing, each);
     }
 
     /// Replaces the routes for new calls. A call under way keeps its rule.

@@ -125,6 +125,11 @@ impl PoolAccess {
         }
     }
 
+    /// Returns the rules about what a request of this name asks for, once for each group of slaves.
+    pub(super) fn rules_about(&self, name: &str) -> Vec<RuleSet> {
+        self.with_groups(name, |_, groups| groups.iter().map(|group| group.rules.clone()).collect())
+    }
+
     /// Returns the rules about an entry at a slave.
     pub(super) fn rules_at(&self, slave: &Slave) -> Option<(SubjectKind, &RuleSet)> {
         let About::Entry(kind, groups) = &self.about else { return None };

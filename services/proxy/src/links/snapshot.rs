@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use protocol::mcp::catalog::CatalogServer;
+
 use super::bounds::LeftOut;
 use super::slave::{LinkState, Slave};
 use crate::metrics::LinkUsage;
@@ -36,6 +38,8 @@ pub(crate) struct SlaveSnapshot {
     /// Tools that its code does not allow.
     pub(crate) left_out: Vec<LeftOut>,
     pub(crate) tools: Vec<String>,
+    /// Its backends, in its order.
+    pub(crate) backends: Vec<CatalogServer>,
     /// Address that the current or last link comes from.
     pub(crate) peer: Option<SocketAddr>,
     /// Time at which that link was established.
@@ -47,6 +51,7 @@ impl Slave {
     pub(crate) fn snapshot(&self) -> SlaveSnapshot {
         let (health, grant) = (self.health_snapshot(), self.grant());
         let connected = self.info.connected_at();
+        let catalog = self.catalog();
         let dialect = match &*self.link() {
             LinkState::Native(_) => "native",
             LinkState::Plain(_) => "plain",
@@ -66,7 +71,8 @@ impl Slave {
             weight: self.weight(),
             beyond: self.bounds.beyond(),
             left_out: self.bounds.left_out(),
-            tools: self.catalog().tools.iter().map(|tool| tool.name.clone()).collect(),
+            tools: catalog.tools.iter().map(|tool| tool.name.clone()).collect(),
+            backends: catalog.servers.clone(),
             peer: connected.map(|connected| connected.peer),
             since: connected.map(|connected| connected.time),
         }

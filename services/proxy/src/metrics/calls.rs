@@ -1,10 +1,13 @@
 //! Metrics of calls. Knows tools by name only.
 
+use std::collections::HashMap;
+
 use ::metrics::{Counter, Histogram, counter, gauge, histogram};
 use front::CallOutcome;
 use front::metrics::{OperationSide, ToolOperations};
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
+use runtime::metrics::{CallStats, Metrics};
 
 use super::table::{
     CALLS_REFUSED, DENIED, FORWARD_DURATION, FORWARDS, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS, TOOLS_REFUSED,
@@ -100,6 +103,11 @@ pub(crate) fn record_move() {
 /// Counts a call that is run again after a failure of this kind.
 pub(crate) fn record_retry(reason: &'static str) {
     counter!(REPEATS, "reason" => reason).increment(1);
+}
+
+/// Returns what was counted of the calls of each tool, by the clients' name.
+pub(crate) fn calls_of_tools(recorder: &Metrics) -> HashMap<String, CallStats> {
+    recorder.calls_by_tool(FORWARDS, FORWARD_DURATION)
 }
 
 /// The number of tools by what became of their names.

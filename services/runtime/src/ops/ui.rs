@@ -13,10 +13,12 @@ use bytes::Bytes;
 const FRAME: &str = include_str!("ui/frame.html");
 
 /// Sections that tables refer to by their name in braces.
-const SECTIONS: [(&str, &str); 3] = [
+const SECTIONS: [(&str, &str); 5] = [
     ("{calls}", include_str!("ui/calls.html")),
     ("{live}", include_str!("ui/live.html")),
     ("{recent}", include_str!("ui/recent.html")),
+    ("{log}", include_str!("ui/log.html")),
+    ("{one_calls}", include_str!("ui/one_calls.html")),
 ];
 
 /// The column of trace ids.
@@ -47,6 +49,8 @@ enum Content {
 pub struct CallColumns {
     /// The member of a call's JSON that names the call's worker, say `slave`.
     pub worker: &'static str,
+    /// The member of a call's JSON by which the page tells workers apart.
+    pub worker_key: &'static str,
     /// The title of that column.
     pub worker_title: &'static str,
     /// The title of the column of clients.
@@ -56,15 +60,17 @@ pub struct CallColumns {
 }
 
 /// Returns the page at `/ui/`, its scripts and its style, and the redirections to it from `/ui` and `/`. `role` is the server's name until its status is loaded;
-/// `tables` is HTML that may name `{calls}`, `{live}` and `{recent}`.
+/// `tables` is HTML that may name the sections
+/// `{calls}`, `{live}`, `{recent}`, `{log}` and `{one_calls}`.
 pub fn pages(role: &str, tables: &str, columns: CallColumns) -> [Page; 7] {
     let tables = SECTIONS.iter().fold(tables.to_owned(), |text, (name, section)| text.replace(name, section));
     let tables = tables
         .replace("{worker}", columns.worker)
+        .replace("{link}", columns.worker_key)
         .replace("{worker_title}", columns.worker_title)
         .replace("{client_title}", columns.client_title)
         .replace("{trace}", if columns.has_trace { TRACE_COLUMN } else { "" });
-    let page = FRAME.replace("{role}", role).replace("{tables}", &tables);
+    let page = FRAME.replace("{tables}", &tables).replace("{role}", role);
     let text = |path, kind, text| Page { path, content: Content::Text(kind, text) };
     let script = |path, text: &'static str| Page {
         path,
@@ -97,14 +103,19 @@ mod tests {
 
     #[test]
     fn no_placeholder_is_left_in_a_page() {
-        let columns =
-            CallColumns { worker: "slave", worker_title: "Slave", client_title: "Client", has_trace: true };
-        let [_, _, page, ..] = pages("proxy", "{calls}{live}{recent}", columns);
+        let columns = CallColumns {
+            worker: "slave",
+            worker_key: "slaveId",
+            worker_title: "Slave",
+            client_title: "Client",
+            has_trace: true,
+        };
+        let [_, _, page, ..] = pages("proxy", "{calls}{live}{recent}{log}{one_calls}", columns);
         let Content::Text(_, text) = page.content else { panic!("no text") };
         let text = String::from_utf8(text.to_vec()).unwrap();
         assert!(!text.contains('{'), "{text}");
         assert!(
-            text.contains("data-field=\"slave\" data-distinct=\"slaveId\">Slave<")
+            text.contains("data-link=\"slave\" data-link-by=\"slaveId\">Slave<")
                 && text.contains(TRACE_COLUMN),
             "{text}"
         );

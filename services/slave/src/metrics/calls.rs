@@ -1,5 +1,6 @@
 //! Metrics of calls. Knows tools and backends by name only.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use front::CallOutcome;
@@ -7,7 +8,7 @@ use front::metrics::{OperationSide, ToolOperations};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
-use runtime::metrics::BoundedValues;
+use runtime::metrics::{BoundedValues, CallStats, Metrics};
 
 use super::table::{BACKEND_CALLS, CALL_DURATION, CALLS, CLIENT_OPERATIONS, DENIED, IN_FLIGHT};
 use crate::outcome::BackendOutcome;
@@ -17,6 +18,11 @@ static TOOL_NAMES: BoundedValues = BoundedValues::new();
 
 /// Requests of the slave to backends.
 const CLIENT: OperationSide = OperationSide { series: CLIENT_OPERATIONS, transport: "pipe" };
+
+/// Returns what was counted of the calls of each tool.
+pub(crate) fn calls_of_tools(recorder: &Metrics) -> HashMap<String, CallStats> {
+    recorder.calls_by_tool(CALLS, CALL_DURATION)
+}
 
 /// Handles of one tool's calls, each looked up once: a call costs a few atomic operations.
 pub(crate) struct ToolMeter {

@@ -18,7 +18,7 @@ async fn operators_read_what_their_role_is_for() {
     let files = Files::new(
         "operators: { metrics: { key: ci }, api: { key: ops }, ui: { key: [dev] } }\nallow: [{ who: anyone }]\n",
     );
-    let proxy = files.proxy().start_proxy().await;
+    let proxy = files.proxy().env("UI", "1").start_proxy().await;
     let status = async |key: &str, path: &str| {
         let headers = vec![("authorization".to_owned(), format!("Bearer key-of-{key}"))];
         let mut exchange =
@@ -26,15 +26,19 @@ async fn operators_read_what_their_role_is_for() {
         exchange.head().await;
         exchange.status.as_u16()
     };
-    for (key, metrics, page, slaves) in
-        [("ci", 200, 403, 403), ("ops", 403, 200, 200), ("dev", 403, 200, 200), ("guest", 403, 403, 403)]
+    // The page's role shows neither the log nor codes and rules.
+    for (key, metrics, page, whole) in
+        [("ci", 200, 403, 403), ("ops", 403, 200, 200), ("dev", 403, 200, 403), ("guest", 403, 403, 403)]
     {
         let found = (
             status(key, "/metrics").await,
             status(key, "/api/v1/status").await,
             status(key, "/api/v1/slaves").await,
+            status(key, "/api/v1/catalog").await,
+            status(key, "/api/v1/logs").await,
+            status(key, "/api/v1/guards").await,
         );
-        assert_eq!(found, (metrics, page, slaves), "{key}");
+        assert_eq!(found, (metrics, page, page, page, whole, whole), "{key}");
     }
 }
 

@@ -4,7 +4,9 @@
 import { at, isMissing, number, setText, shown } from "./values.js";
 
 const STATES = new Set(["ready", "up", "ok", "running", "starting", "connecting", "degraded", "draining", "waiting",
-  "restarting", "lost", "failed", "stopped", "not ready"]);
+  "restarting", "lost", "failed", "stopped", "not ready", "valid", "expires soon", "expired", "not yet valid"]);
+const LEVELS = ["error", "warn", "info", "debug", "trace"];
+const LONG = 160;
 const GOOD = new Set(["ok"]);
 const NEUTRAL = new Set(["cancelled", "abandoned"]);
 const PAGE = 20;
@@ -33,7 +35,7 @@ const CELLS = {
   state(cell, value) {
     const text = shown(value, "text");
     setText(cell, text);
-    cell.className = STATES.has(text) ? `state s-${text.replace(" ", "-")}` : "state";
+    cell.className = STATES.has(text) ? `state s-${text.replaceAll(" ", "-")}` : "state";
   },
   outcome(cell, value) {
     setText(cell, shown(value, "words"));
@@ -44,6 +46,38 @@ const CELLS = {
     const [summary, content] = opening(cell, "p");
     setText(summary, `${names.length}`);
     setText(content, names.join(", ") || "none");
+  },
+  level(cell, value) {
+    setText(cell, shown(value));
+    cell.className = `state ${value === "error" ? "s-failed" : value === "warn" ? "s-degraded" : "s-off"}`;
+  },
+  // A text, of which the beginning is shown until it is opened.
+  long(cell, value) {
+    const text = shown(value, "text");
+    if (text.length <= LONG) return setText(cell, text);
+    const [summary, content] = opening(cell, "p");
+    setText(summary, `${text.slice(0, LONG)}…`);
+    setText(content, text);
+  },
+  schema(cell, value) {
+    if (isMissing(value)) return cell.replaceChildren("–");
+    const [summary, content] = opening(cell, "pre");
+    setText(summary, "Show");
+    setText(content, typeof value === "string" ? value : JSON.stringify(value, null, 2));
+  },
+  // A link to the view of what is named.
+  link(cell, value, column, row) {
+    const { link: view, linkBy } = column.dataset;
+    const key = at(row, linkBy);
+    if (isMissing(key) || isMissing(value)) return setText(cell, shown(value));
+    let link = cell.querySelector("a");
+    if (!link) {
+      link = element("a");
+      cell.replaceChildren(link);
+    }
+    const href = `#${view}/${encodeURIComponent(key)}`;
+    if (link.getAttribute("href") !== href) link.setAttribute("href", href);
+    setText(link, value);
   },
   // What happened, with advice to open.
   error(cell, value) {
@@ -94,8 +128,8 @@ const CELLS = {
   },
 };
 
-export function fill(target, value, kind, column) {
-  if (CELLS[kind]) CELLS[kind](target, value, column);
+export function fill(target, value, kind, column, row) {
+  if (CELLS[kind]) CELLS[kind](target, value, column, row);
   else setText(target, shown(value, kind));
 }
 
@@ -174,6 +208,36 @@ function newRow(key, columns) {
 
 const views = new WeakMap();
 
+// The choice of the least level of rows.
+function levels(table, view, name) {
+  const select = element("select", { id: `l-${name}` });
+  select.append(...LEVELS.map((level) => element("option", { value: level, textContent: level === "error" ? level : `${level} and above` })));
+  select.value = LEVELS.at(-1);
+  select.addEventListener("change", () => {
+    Object.assign(view, { level: select.value, most: PAGE });
+    render(table, view);
+  });
+  return [element("label", { htmlFor: select.id, textContent: table.dataset.levels }), select];
+}
+
+// A button that saves the texts of the rows that match, the oldest first.
+function saving(table, view) {
+  const button = element("button", { type: "button", textContent: "Export" });
+  button.addEventListener("click", () => {
+    const texts = chosen(view).map(({ text }) => `${text}\n`).toReversed();
+    const href = URL.createObjectURL(new Blob(texts, { type: "text/plain" }));
+    element("a", { href, download: table.dataset.export }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 1000);
+  });
+  return button;
+}
+
+// The rows that match the filter and have the level.
+function chosen({ rows, filter, level, columns }) {
+  const reaches = (row) => LEVELS.indexOf(row.level) <= LEVELS.indexOf(level);
+  return matching(level ? rows.filter(reaches) : rows, filter, columns);
+}
+
 function viewOf(table) {
   if (views.has(table)) return views.get(table);
   const view = { filter: "", most: PAGE, columns: all("thead th", table), rows: [] };
@@ -190,7 +254,9 @@ function viewOf(table) {
       Object.assign(view, { filter: input.value, most: PAGE });
       render(table, view);
     });
-    table.before(element("div", { className: "bar" }, label, input));
+    const { dataset } = table;
+    const more = [...(dataset.levels ? levels(table, view, name) : []), ...(dataset.export ? [saving(table, view)] : [])];
+    table.before(element("div", { className: "bar" }, label, input, ...more));
   }
   view.told = element("span");
   view.more = element("button", { type: "button", textContent: "Show more", hidden: true });
@@ -216,9 +282,9 @@ function render(table, view) {
   const { columns } = view;
   const body = table.tBodies[0] ?? table.createTBody();
   body.setAttribute("role", "rowgroup");
-  const rows = matching(view.rows, view.filter, columns);
+  const rows = chosen(view);
   const page = rows.slice(0, view.most);
-  setText(view.told, view.filter || rows.length > PAGE ? `${page.length} of ${rows.length} shown` : "");
+  setText(view.told, view.filter || view.level || rows.length > PAGE ? `${page.length} of ${rows.length} shown` : "");
   view.more.hidden = rows.length <= view.most;
   view.fewer.hidden = page.length <= PAGE;
   view.pages.hidden = view.told.textContent === "" && view.more.hidden && view.fewer.hidden;
@@ -236,7 +302,7 @@ function render(table, view) {
     while (used.has(key)) key += "'";
     used.add(key);
     const row = known.get(key) ?? newRow(key, columns);
-    columns.forEach((column, place) => fill(row.cells[place].firstChild, names[place](value), column.dataset.as, column));
+    columns.forEach((column, place) => fill(row.cells[place].firstChild, names[place](value), column.dataset.as, column, value));
     return row;
   });
   const same = made.length === body.rows.length && made.every((row, index) => row === body.rows[index]);
@@ -246,6 +312,7 @@ function render(table, view) {
 export function fillTable(table, found) {
   const view = viewOf(table);
   view.rows = rowsOf(found, table.dataset.rows);
+  if ("reverse" in table.dataset) view.rows = view.rows.toReversed();
   // The newest first, by a member that is a time.
   const { newest } = table.dataset;
   if (newest) {

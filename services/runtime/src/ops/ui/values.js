@@ -24,6 +24,8 @@ export function span(ms) {
 
 export const number = (value) => (Number.isFinite(value) ? String(Math.round(value * 100) / 100) : "–");
 
+const remaining = (ms) => (ms < 0 ? `, ${span(-ms)} ago` : `, in ${span(ms)}`);
+
 const ADMISSIONS = {
   "own keys": "needed",
   "client keys": "needed (clients' keys)",
@@ -38,6 +40,9 @@ const SHOWN = {
   seconds: (value) => (isMissing(value) ? "–" : span(Number(value) * 1000)),
   age: (value) => (isMissing(value) ? "–" : span(now - Date.parse(value))),
   time: (value) => (isMissing(value) ? "–" : new Date(value).toLocaleTimeString()),
+  moment: (value) => (isMissing(value) ? "–" : new Date(value).toLocaleString()),
+  until: (value) => (isMissing(value) ? "never" : `${new Date(value).toLocaleString()}${remaining(Date.parse(value) - now)}`),
+  some: (value) => (Array.isArray(value) ? value.join(", ") || "–" : isMissing(value) ? "any" : String(value)),
   labels: (value) => Object.entries(value ?? {}).map(([k, v]) => `${k}=${v}`).join(", ") || "–",
   limit: (value) => (isMissing(value) ? "no limit" : String(value)),
   ready: (value) => (value === true ? "ready" : "not ready"),
