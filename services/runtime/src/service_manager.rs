@@ -16,7 +16,7 @@ use crate::shutdown::Shutdown;
 const MIN_WATCHDOG_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Time between two signs of life that nobody asked for.
-const NO_WATCHDOG: Duration = Duration::from_secs(3600);
+const NO_WATCHDOG: Duration = Duration::from_hours(1);
 
 /// The socket of a service manager, and how often it wants signs of life.
 #[derive(Debug)]
