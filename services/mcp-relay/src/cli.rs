@@ -7,6 +7,7 @@ mod digest;
 #[cfg(test)]
 mod document;
 mod exec_backend;
+mod pages;
 mod policy;
 mod routes;
 mod status;
@@ -22,6 +23,7 @@ pub(crate) use connect::{Connect, Program};
 pub(crate) use diagnose::Diagnose;
 pub(crate) use digest::Digest;
 pub(crate) use exec_backend::ExecBackend;
+pub(crate) use pages::{Completions, Man};
 pub(crate) use policy::{ClientArgs, ExplainPolicy, PolicyArgs, PolicyCommand, PolicyOf, WhatArgs};
 pub(crate) use routes::{Explain, RoutesCommand};
 pub(crate) use status::StatusArgs;
@@ -156,6 +158,12 @@ pub(crate) enum Command {
     /// Start a backend confined, and end it with all that it started (slaves use it)
     #[command(long_about = exec_backend::ABOUT, after_long_help = exec_backend::HELP)]
     ExecBackend(ExecBackend),
+    /// Print completions for a shell
+    #[command(long_about = pages::COMPLETIONS_ABOUT, after_long_help = pages::COMPLETIONS_HELP)]
+    Completions(Completions),
+    /// Print the manual page, or write one page per subcommand into a folder
+    #[command(long_about = pages::MAN_ABOUT, after_long_help = pages::MAN_HELP)]
+    Man(Man),
     /// Copy this program into a folder (container init step)
     #[command(long_about = call::INSTALL_ABOUT, after_long_help = call::INSTALL_HELP)]
     Install {
@@ -301,6 +309,8 @@ mod tests {
             "digest",
             "users",
             "install",
+            "completions",
+            "man",
             "exec-backend",
         ] {
             let help = root.find_subcommand_mut(sub).unwrap().render_long_help().to_string();

@@ -19,6 +19,7 @@ mod local_server;
 mod mcp;
 mod mode;
 mod output;
+mod pages;
 mod policy;
 mod reference;
 mod routes;
@@ -134,6 +135,8 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
         Some(Command::Import(args)) => import::run(&args, snapshot).map(print),
         Some(Command::Connect(args)) => connect::run(args, snapshot).await.map(print),
         Some(Command::Digest(args)) => digest::run(args, snapshot).await.map(print),
+        Some(Command::Completions(args)) => Ok(print(pages::completions(args))),
+        Some(Command::Man(args)) => pages::man(&args).map(print).map_err(CommandError::Failed),
         Some(Command::Install { folder }) => install::into(&folder)
             .map(|path| print(format!("{}\n", path.display())))
             .map_err(CommandError::Failed),

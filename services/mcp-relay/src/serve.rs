@@ -7,10 +7,12 @@ use runtime::audit::Audit;
 use runtime::call_lines;
 use runtime::config::CommonConfig;
 use runtime::env::{Snapshot, misspelt};
+use runtime::service_manager;
 use runtime::shutdown::Shutdown;
 use runtime::telemetry;
 use runtime::traces::Traces;
 use slave::config::{Role, SlaveConfig};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::command_error::CommandError;
 use crate::mode::Mode;
@@ -26,6 +28,7 @@ pub(crate) async fn run(mode: Mode, snapshot: &Snapshot) -> Result<(), CommandEr
             let common = &loaded.config.config.common;
             let exporters = Exporters::start(mode, common, &loaded.warnings, snapshot)?;
             let shutdown = on_signals(common)?;
+            let _informing = inform(snapshot, &shutdown)?;
             let result = Box::pin(proxy::run(loaded.config, shutdown)).await.context("the proxy cannot run");
             exporters.finish().await;
             Ok(result?)
@@ -43,6 +46,7 @@ async fn serve_tools(mode: Mode, role: Role, snapshot: &Snapshot) -> Result<(), 
         tracing::warn!("backends of this user can read the environment of this process: {error}");
     }
     let shutdown = on_signals(&loaded.config.common)?;
+    let _informing = inform(snapshot, &shutdown)?;
     let result = Box::pin(slave::run(loaded.config, shutdown)).await;
     exporters.finish().await;
     match result {
@@ -62,6 +66,11 @@ async fn serve_tools(mode: Mode, role: Role, snapshot: &Snapshot) -> Result<(), 
 fn on_signals(common: &CommonConfig) -> Result<Shutdown, CommandError> {
     let shutdown = Shutdown::on_signals(common.shutdown_delay, common.shutdown_grace);
     Ok(shutdown.context("cannot listen for signals")?)
+}
+
+/// Keeps the service manager informed until the returned handle is dropped.
+fn inform(snapshot: &Snapshot, shutdown: &Shutdown) -> Result<AbortOnDropHandle<()>, CommandError> {
+    Ok(service_manager::inform(snapshot, shutdown).context("cannot listen for SIGHUP")?)
 }
 
 /// The log of this process, and its audit log and trace exporter where they are configured.

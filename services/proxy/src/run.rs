@@ -111,6 +111,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let ops = core.ops(&config, recorder, &edge, &shutdown, served);
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
     addresses.log_start(access, known_codes);
+    shutdown.set_serving();
     let drained = drain::drain(Arc::clone(&core.registry), shutdown.clone());
     tokio::join!(front::server::serve(ports.http.with_upgrades(upgrades), edge, ops, &shutdown), drained);
     drain::close_links(&core.registry).await;

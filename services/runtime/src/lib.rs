@@ -25,6 +25,7 @@ pub mod outbound;
 pub mod printable;
 pub mod repeats;
 pub mod secret;
+pub mod service_manager;
 pub mod shutdown;
 pub mod start;
 pub mod telemetry;

@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 /// signal a whole process group deliver a signal twice.
 const REPEAT_SIGNAL_GRACE: Duration = Duration::from_millis(500);
 
-/// The shutdown of a process. Clones share its state.
+/// The shutdown of a process, and whether the process serves before it. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
+    serving: CancellationToken,
     announced: CancellationToken,
     drain: CancellationToken,
     end: CancellationToken,
@@ -23,7 +24,7 @@ impl Shutdown {
     /// A shutdown that has not begun. `grace` is the time between its stages. Must be called in a tokio runtime.
     pub fn new(grace: Duration) -> Self {
         let token = CancellationToken::new;
-        let shutdown = Self { announced: token(), drain: token(), end: token(), grace };
+        let shutdown = Self { serving: token(), announced: token(), drain: token(), end: token(), grace };
         tokio::spawn(shutdown.clone().count_down());
         shutdown
     }
@@ -36,6 +37,16 @@ impl Shutdown {
         let shutdown = Self::new(grace);
         tokio::spawn(shutdown.clone().run_until_signal(terminate, interrupt, delay));
         Ok(shutdown)
+    }
+
+    /// Marks the process as serving: its ports are open.
+    pub fn set_serving(&self) {
+        self.serving.cancel();
+    }
+
+    /// Waits until the process serves. Cancel safe.
+    pub async fn serving(&self) {
+        self.serving.cancelled().await;
     }
 
     /// Begins the first stage: no new work is taken, and running work finishes. Without effect if it has begun.
@@ -54,6 +65,11 @@ impl Shutdown {
     /// Announces the first stage: the process is unready from now on, but still takes work.
     pub fn announce(&self) {
         self.announced.cancel();
+    }
+
+    /// Waits for the announcement of the shutdown. Cancel safe.
+    pub async fn announced(&self) {
+        self.announced.cancelled().await;
     }
 
     /// Whether the shutdown is announced: the process is not ready.

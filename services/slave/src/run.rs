@@ -171,6 +171,7 @@ impl Slave {
         let (_serving_ops, ops) = self.ops.open(&self.edge, ops);
         tracing::info!("MCP server listening on http://{address}");
         start.log(&format!("http://{address}"));
+        shutdown.set_serving();
         let (reload, executor) = (self.reload, &self.executor);
         let tools = self.tools.map(|file| tokio::spawn(file.follow(reload.clone(), executor.clone())));
         let backends = self.backends.map(|file| tokio::spawn(file.follow(reload, executor.clone())));

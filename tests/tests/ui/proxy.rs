@@ -156,7 +156,9 @@ async fn each_view_of_the_proxy_shows_its_part_and_keeps_the_rules() {
         .until("the slave", "document.querySelector('[data-view=slave]').innerText.includes('site=berlin')")
         .await;
     let text = browser.eval("document.querySelector('[data-view=slave]').innerText").await.to_string();
-    for part in ["Slave office-berlin", "1 of the 4 calls", "The tool reported an error", "No tool is left out"] {
+    for part in
+        ["Slave office-berlin", "1 of the 4 calls", "The tool reported an error", "No tool is left out"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     hold_to_the_rules(&mut browser, "status-proxy-slave").await;

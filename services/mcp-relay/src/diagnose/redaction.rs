@@ -62,9 +62,9 @@ impl Redaction {
         let (mut whole, mut words) = (BTreeSet::new(), BTreeSet::new());
         for secret in secrets.into_iter().map(str::trim).filter(|secret| secret.len() >= MIN_LEN) {
             if secret.len() >= WITHIN_WORDS {
-                whole.extend(forms(secret))
+                whole.extend(forms(secret));
             } else {
-                words.extend([secret.to_owned()])
+                words.extend([secret.to_owned()]);
             }
         }
         let compiled = |patterns: &[&str]| patterns.iter().map(|pattern| Regex::new(pattern)).collect();
@@ -154,7 +154,8 @@ fn forms(secret: &str) -> Vec<String> {
             |byte: u8| if is_plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
         secret.bytes().map(encode).collect::<String>()
     };
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    let hex: String = secret.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
     let json = Value::from(secret).to_string();
     let mut forms = vec![
         secret.to_owned(),

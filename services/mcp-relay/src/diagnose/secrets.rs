@@ -127,7 +127,8 @@ impl Secrets {
         match (parsed, document) {
             (Some(value), _) => self.add_members(&value, false, snapshot),
             (None, Ok(document)) => {
-                let json: Option<String> = document.read(Rendered::Hidden, |root| root.to_json()).ok();
+                let json: Option<String> =
+                    document.read(Rendered::Hidden, runtime::document::Cursor::to_json).ok();
                 let value: Value = json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
                 self.add_members(&value, false, snapshot);
             }
@@ -154,7 +155,9 @@ impl Secrets {
                 }
             }
             Value::Array(items) => {
-                items.iter().for_each(|item| self.add_members(item, is_secret, snapshot));
+                for item in items {
+                    self.add_members(item, is_secret, snapshot);
+                }
             }
             Value::String(text) => {
                 for name in text.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next()) {

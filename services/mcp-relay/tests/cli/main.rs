@@ -9,7 +9,9 @@ mod connect;
 mod demo;
 mod doctor;
 mod install;
+mod pages;
 mod server;
+mod service_manager;
 mod signals;
 mod up;
 
