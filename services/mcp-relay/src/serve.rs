@@ -7,12 +7,11 @@ use runtime::audit::Audit;
 use runtime::call_lines;
 use runtime::config::CommonConfig;
 use runtime::env::{Snapshot, misspelt};
-use runtime::service_manager;
+use runtime::service_manager::{self, Informing};
 use runtime::shutdown::Shutdown;
 use runtime::telemetry;
 use runtime::traces::Traces;
 use slave::config::{Role, SlaveConfig};
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::command_error::CommandError;
 use crate::mode::Mode;
@@ -69,7 +68,7 @@ fn on_signals(common: &CommonConfig) -> Result<Shutdown, CommandError> {
 }
 
 /// Keeps the service manager informed until the returned handle is dropped.
-fn inform(snapshot: &Snapshot, shutdown: &Shutdown) -> Result<AbortOnDropHandle<()>, CommandError> {
+fn inform(snapshot: &Snapshot, shutdown: &Shutdown) -> Result<Informing, CommandError> {
     Ok(service_manager::inform(snapshot, shutdown).context("cannot listen for SIGHUP")?)
 }
 

@@ -100,9 +100,6 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
         fleet.replace_keys(keys);
         broker::replace_keys(broker.as_deref(), keys);
     };
-    let record_reload = |file: AccessFile, outcome| {
-        metrics::record_config_reload(file.label(), reload_outcome(outcome));
-    };
     let follow =
         follow_access(Arc::clone(&edge), config.common.clone(), reload, on_session_keys, record_reload);
     tasks.push(spawn(follow));
@@ -250,6 +247,10 @@ impl Core {
 }
 
 /// Returns the label of a reload's outcome in metrics.
+fn record_reload(file: AccessFile, outcome: Reload) {
+    metrics::record_config_reload(file.label(), reload_outcome(outcome));
+}
+
 fn reload_outcome(outcome: Reload) -> &'static str {
     match outcome {
         Reload::Applied => "ok",

@@ -3,6 +3,8 @@
 
 use std::io;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,22 +27,42 @@ struct ServiceManager {
     address: SocketAddr,
     /// `None`: it wants none.
     watchdog: Option<Duration>,
+    /// Whether it knows that the process stops.
+    stops: AtomicBool,
+}
+
+/// Keeps the service manager informed. Dropping it tells that the process stops, unless that was told before: a process without calls
+/// may end at once.
+#[derive(Debug)]
+pub struct Informing {
+    manager: Option<Arc<ServiceManager>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Drop for Informing {
+    fn drop(&mut self) {
+        if let Some(manager) = &self.manager {
+            manager.stop();
+        }
+    }
 }
 
 /// Takes SIGHUP, which would end the process otherwise, and keeps the service manager of `snapshot`, if there is one, informed
 /// until the returned handle is dropped. Needs a tokio runtime.
-pub fn inform(snapshot: &Snapshot, shutdown: &Shutdown) -> io::Result<AbortOnDropHandle<()>> {
+pub fn inform(snapshot: &Snapshot, shutdown: &Shutdown) -> io::Result<Informing> {
     let hangup = signal(SignalKind::hangup())?;
     let manager = ServiceManager::of(snapshot).unwrap_or_else(|error| {
         tracing::warn!("the service manager cannot be told of this process (NOTIFY_SOCKET): {error}");
         None
     });
-    let shutdown = shutdown.clone();
-    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
-        if let Some(manager) = manager {
+    let manager = manager.map(Arc::new);
+    let (shutdown, told) = (shutdown.clone(), manager.clone());
+    let task = tokio::spawn(async move {
+        if let Some(manager) = told {
             manager.follow(shutdown, hangup).await;
         }
-    })))
+    });
+    Ok(Informing { manager, _task: AbortOnDropHandle::new(task) })
 }
 
 impl ServiceManager {
@@ -49,13 +71,13 @@ impl ServiceManager {
         let socket = UnixDatagram::unbound()?;
         // A service manager that does not read must not stop the runtime.
         socket.set_nonblocking(true)?;
-        Ok(Some(Self { socket, address: address(path)?, watchdog: watchdog(snapshot, std::process::id()) }))
+        let watchdog = watchdog(snapshot, std::process::id());
+        Ok(Some(Self { socket, address: address(path)?, watchdog, stops: AtomicBool::new(false) }))
     }
 
-    async fn follow(self, shutdown: Shutdown, mut hangup: Signal) {
+    async fn follow(&self, shutdown: Shutdown, mut hangup: Signal) {
         let mut signs = self.signs();
         let mut serves = false;
-        let mut stops = false;
         loop {
             tokio::select! {
                 _ = signs.tick() => if self.watchdog.is_some() { self.send("WATCHDOG=1") },
@@ -63,15 +85,18 @@ impl ServiceManager {
                     serves = true;
                     self.send("READY=1\nSTATUS=Serving");
                 }
-                Some(()) = hangup.recv() => if serves && !stops {
+                Some(()) = hangup.recv() => if serves && !self.stops.load(Ordering::Relaxed) {
                     self.send("RELOADING=1\nSTATUS=Reading files of the configuration");
                     self.send("READY=1\nSTATUS=Serving");
                 },
-                () = shutdown.announced(), if !stops => {
-                    stops = true;
-                    self.send("STOPPING=1\nSTATUS=Finishing calls under way");
-                }
+                () = shutdown.announced(), if !self.stops.load(Ordering::Relaxed) => self.stop(),
             }
+        }
+    }
+
+    fn stop(&self) {
+        if !self.stops.swap(true, Ordering::Relaxed) {
+            self.send("STOPPING=1\nSTATUS=Finishing calls under way");
         }
     }
 

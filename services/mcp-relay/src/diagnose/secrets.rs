@@ -127,8 +127,9 @@ impl Secrets {
         match (parsed, document) {
             (Some(value), _) => self.add_members(&value, false, snapshot),
             (None, Ok(document)) => {
-                let json: Option<String> =
-                    document.read(Rendered::Hidden, runtime::document::Cursor::to_json).ok();
+                // A method itself is not general enough over the document's lifetime.
+                #[allow(clippy::redundant_closure_for_method_calls)]
+                let json: Option<String> = document.read(Rendered::Hidden, |root| root.to_json()).ok();
                 let value: Value = json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
                 self.add_members(&value, false, snapshot);
             }

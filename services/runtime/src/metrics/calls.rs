@@ -65,13 +65,17 @@ fn read(text: &str, counter: &str, histogram: &str) -> HashMap<String, CallStats
         let get = |wanted: &str| labels.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
         // Requests that call no tool have an empty name.
         let Some(tool) = get(TOOL).filter(|tool| !tool.is_empty()) else { continue };
-        let Ok(value) = value.trim().parse::<f64>() else { continue };
+        let value = value.trim();
         let stats = all.entry(tool.clone()).or_default();
         if name == counter {
             let failed = get("outcome").is_none_or(|outcome| !NOT_FAILED.contains(&outcome.as_str()));
-            stats.calls += value as u64;
-            stats.errors += if failed { value as u64 } else { 0 };
-        } else if let Some(bound) = get("le").and_then(|bound| bound.replace("+Inf", "inf").parse().ok()) {
+            let Ok(value) = value.parse::<u64>() else { continue };
+            stats.calls += value;
+            stats.errors += if failed { value } else { 0 };
+            continue;
+        }
+        let Ok(value) = value.parse::<f64>() else { continue };
+        if let Some(bound) = get("le").and_then(|bound| bound.replace("+Inf", "inf").parse().ok()) {
             stats.buckets.push((bound, value));
         }
     }

@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn an_entry_has_its_text_definition_and_calls() {
         let definition = raw(r#"{"name":"a","title":1,"description":"does it","inputSchema":{}}"#);
-        let stats = CallStats { calls: 3, errors: 1, ..CallStats::default() };
+        let mut stats = CallStats::default();
+        (stats.calls, stats.errors) = (3, 1);
         let mut document = CatalogDocument::default();
         document.add(CatalogItem { stats: Some(&stats), ..item("a", &definition) }, || {
             Map::from_iter([("slaves".to_owned(), json!(["one"]))])
