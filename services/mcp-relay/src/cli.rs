@@ -4,6 +4,7 @@ mod call;
 mod connect;
 mod diagnose;
 mod digest;
+mod doctor;
 #[cfg(test)]
 mod document;
 mod exec_backend;
@@ -22,6 +23,7 @@ pub(crate) use call::Call;
 pub(crate) use connect::{Connect, Program};
 pub(crate) use diagnose::Diagnose;
 pub(crate) use digest::Digest;
+pub(crate) use doctor::DoctorMode;
 pub(crate) use exec_backend::ExecBackend;
 pub(crate) use pages::{Completions, Man};
 pub(crate) use policy::{ClientArgs, ExplainPolicy, PolicyArgs, PolicyCommand, PolicyOf, WhatArgs};
@@ -170,17 +172,6 @@ pub(crate) enum Command {
         /// Folder to copy into
         folder: PathBuf,
     },
-}
-
-/// Mode that the doctor checks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DoctorMode {
-    /// A proxy's configuration
-    Proxy,
-    /// A slave's configuration
-    Slave,
-    /// The standalone server's configuration
-    Standalone,
 }
 
 const PROXY_ABOUT: &str = "\

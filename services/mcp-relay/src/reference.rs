@@ -101,9 +101,9 @@ mod tests {
             let says_path = var.meaning.starts_with("Path of") || var.meaning.starts_with("PEM file");
             let is_path = var.content != Content::Setting;
             assert!(is_path || !(says_path || var.name.ends_with("_FILE")), "{} is no path", var.name);
-            let of_secrets = ["key", "code", "secret", "users"]
-                .iter()
-                .any(|word| var.meaning.split(" of ").take(3).any(|part| part.contains(word)) && says_path);
+            let subject = var.meaning.split([':', '.', ',', ';']).next().unwrap_or_default();
+            let of_secrets =
+                says_path && ["key", "code", "secret", "users"].iter().any(|word| subject.contains(word));
             assert!(!of_secrets || var.content == Content::SecretFile, "{} holds secrets", var.name);
         }
     }

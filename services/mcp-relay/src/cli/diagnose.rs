@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::DoctorMode;
+use super::doctor::DoctorMode;
 
 /// Arguments of `mcp-relay diagnose`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
