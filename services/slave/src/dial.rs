@@ -5,10 +5,10 @@
 mod audit;
 mod backoff;
 mod connect;
-mod hurry;
 mod plan;
 mod shared;
 mod target;
+mod urgency;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

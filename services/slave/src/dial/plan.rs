@@ -285,7 +285,7 @@ impl Plan {
         if served && !entry.proven {
             wait = entry.unproven.next((self.timing.random)());
         }
-        wait = entry.hurry.wait(wait, reason, (self.timing.random)(), now);
+        wait = entry.urgency.wait(wait, reason, (self.timing.random)(), now);
         entry.wait(reason, now + wait);
         self.prune();
         Some(wait)
@@ -305,7 +305,7 @@ impl Plan {
             if *other == target {
                 entry.links = entry.links.saturating_sub(1);
                 entry.backoff.on_link_end(*duration);
-                entry.hurry.on_link_end(*in_use, now);
+                entry.urgency.on_link_end(*in_use, now);
                 wait = entry.backoff.after(reason);
                 entry.wait(reason, now + wait);
             } else if entry.state == TargetState::Covered {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use protocol::link::backoff::Backoff;
 
 use super::backoff::DialBackoff;
-use super::hurry::Hurry;
+use super::urgency::Urgency;
 use crate::link::DisconnectReason;
 
 /// First wait for an address that never led to a proxy while others of its name did. For example, only one of the two
@@ -46,7 +46,7 @@ pub(super) struct TargetEntry {
     pub(super) unwanted: bool,
     pub(super) backoff: DialBackoff,
     pub(super) unproven: Backoff,
-    pub(super) hurry: Hurry,
+    pub(super) urgency: Urgency,
 }
 
 impl TargetEntry {
@@ -60,7 +60,7 @@ impl TargetEntry {
             unwanted: false,
             backoff: DialBackoff::new(reconnect_max),
             unproven: Backoff::new(UNPROVEN_BACKOFF, MAX_UNPROVEN_BACKOFF),
-            hurry: Hurry::default(),
+            urgency: Urgency::default(),
         }
     }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use crate::link::DisconnectReason;
 
 /// Longest wait between two attempts; its upper half is used.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// Time after a lost link in which a slave may hurry: about as long as its proxy and clients wait for it.
+/// Time after a lost link in which a slave is in a hurry: about as long as its proxy and clients wait for it.
 const TIME: Duration = Duration::from_secs(20);
 
 /// Attempts that may come sooner than a busy proxy asked for. So a crowd of which all are in use costs the proxy a bounded number of
@@ -17,12 +17,12 @@ const EARLY_ATTEMPTS: u32 = 12;
 
 /// Whether one target is dialed in a hurry.
 #[derive(Debug, Default)]
-pub(super) struct Hurry {
+pub(super) struct Urgency {
     ends: Option<Instant>,
     early: u32,
 }
 
-impl Hurry {
+impl Urgency {
     /// Begins where `in_use` says that the slave has calls, or had some a short time ago.
     pub(super) fn on_link_end(&mut self, in_use: bool, now: Instant) {
         self.ends = in_use.then(|| now + TIME);
@@ -37,9 +37,9 @@ impl Hurry {
         random: u64,
         now: Instant,
     ) -> Duration {
-        let hurries = matches!(reason, DisconnectReason::Lost(_) | DisconnectReason::Busy(_))
+        let is_urgent = matches!(reason, DisconnectReason::Lost(_) | DisconnectReason::Busy(_))
             && self.ends.is_some_and(|end| now < end);
-        if !hurries {
+        if !is_urgent {
             return usual;
         }
         if let DisconnectReason::Busy(_) = reason {
@@ -49,7 +49,7 @@ impl Hurry {
             self.early -= 1;
         }
         let part = 0.5 + 0.5 * (random as f64 / u64::MAX as f64);
-        usual.min(LONGEST_WAIT.mul_f64(part))
+        usual.min(MAX_WAIT.mul_f64(part))
     }
 }
 
@@ -69,28 +69,28 @@ mod tests {
 
     #[test]
     fn a_slave_in_use_comes_back_early_a_bounded_number_of_times() {
-        let (mut hurry, now) = (Hurry::default(), Instant::now());
-        assert_eq!(hurry.wait(LONG, &busy(), 0, now), LONG, "before any link");
-        hurry.on_link_end(true, now);
+        let (mut urgency, now) = (Urgency::default(), Instant::now());
+        assert_eq!(urgency.wait(LONG, &busy(), 0, now), LONG, "before any link");
+        urgency.on_link_end(true, now);
         for attempt in 0..EARLY_ATTEMPTS {
             let random = if attempt % 2 == 0 { 0 } else { u64::MAX };
-            let wait = hurry.wait(LONG, &busy(), random, now);
-            assert_eq!(wait, LONGEST_WAIT.mul_f64(if random == 0 { 0.5 } else { 1.0 }));
+            let wait = urgency.wait(LONG, &busy(), random, now);
+            assert_eq!(wait, MAX_WAIT.mul_f64(if random == 0 { 0.5 } else { 1.0 }));
         }
-        assert_eq!(hurry.wait(LONG, &busy(), 0, now), LONG, "the proxy's word counts from here on");
-        assert_eq!(hurry.wait(LONG, &lost(), 0, now), LONGEST_WAIT / 2, "nobody is rejected by a short wait");
-        assert_eq!(hurry.wait(Duration::ZERO, &lost(), 0, now), Duration::ZERO, "it makes no wait longer");
+        assert_eq!(urgency.wait(LONG, &busy(), 0, now), LONG, "the proxy's word counts from here on");
+        assert_eq!(urgency.wait(LONG, &lost(), 0, now), MAX_WAIT / 2, "nobody is rejected by a short wait");
+        assert_eq!(urgency.wait(Duration::ZERO, &lost(), 0, now), Duration::ZERO, "it makes no wait longer");
     }
 
     #[test]
     fn others_and_later_attempts_wait_as_usual() {
-        let (mut hurry, now) = (Hurry::default(), Instant::now());
-        hurry.on_link_end(false, now);
-        assert_eq!(hurry.wait(LONG, &busy(), 0, now), LONG);
-        hurry.on_link_end(true, now);
-        assert_eq!(hurry.wait(LONG, &busy(), 0, now + TIME), LONG);
+        let (mut urgency, now) = (Urgency::default(), Instant::now());
+        urgency.on_link_end(false, now);
+        assert_eq!(urgency.wait(LONG, &busy(), 0, now), LONG);
+        urgency.on_link_end(true, now);
+        assert_eq!(urgency.wait(LONG, &busy(), 0, now + TIME), LONG);
         for reason in [DisconnectReason::Refused(String::new()), DisconnectReason::Replaced] {
-            assert_eq!(hurry.wait(LONG, &reason, 0, now), LONG, "{reason:?}");
+            assert_eq!(urgency.wait(LONG, &reason, 0, now), LONG, "{reason:?}");
         }
     }
 }
