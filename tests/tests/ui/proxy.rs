@@ -130,7 +130,9 @@ async fn each_view_of_the_proxy_shows_its_part_and_keeps_the_rules() {
     let mut browser = Browser::start().await;
     browser.open(&format!("http://{}/ui/#catalog", proxy.http)).await;
     give_key(&mut browser, "key-canary-1").await;
-    open_view(&mut browser, "#catalog", "no-sleep denies key nobody*").await;
+    open_view(&mut browser, "#catalog", "echo").await;
+    let rules = "[...document.querySelectorAll('[data-view=catalog] tbody tr')].find((row) => row.cells[0].innerText === 'sleep').cells[6].textContent";
+    assert_eq!(browser.eval(rules).await, "1no-sleep denies key nobody*");
     let row = "[...document.querySelectorAll('[data-view=catalog] tbody tr')].find((row) => row.cells[0].innerText === 'echo')";
     let cells = browser.eval(&format!("[...{row}.cells].map((cell) => cell.innerText)")).await;
     let cells: Vec<&str> = cells.as_array().unwrap().iter().filter_map(|cell| cell.as_str()).collect();

@@ -55,7 +55,7 @@ async fn the_slave_s_page_shows_links_backends_and_what_they_wrote() {
     hold_to_the_rules(&mut browser, "status-slave-backend").await;
     open_view(&mut browser, "#catalog", "leak").await;
     hold_to_the_rules(&mut browser, "status-slave-catalog").await;
-    open_view(&mut browser, "#log", "MCP server listening").await;
+    open_view(&mut browser, "#log", "started again in").await;
     hold_to_the_rules(&mut browser, "status-slave-log").await;
     assert_eq!(browser.eval("typeof window.pwned").await, "undefined");
     let page = browser.eval("document.documentElement.outerHTML").await.to_string();
