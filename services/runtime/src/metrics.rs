@@ -8,6 +8,7 @@ mod process;
 mod table;
 
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Returns what a counter with the labels `tool` and `outcome` and a histogram with `tool` say of each tool.
+    pub fn calls_by_tool(&self, counter: &str, histogram: &str) -> HashMap<String, CallStats> {
+        calls::read(&self.handle.render(), counter, histogram)
+    }
+
     /// Installs the recorder of this process and announces the series of these tables. `role` is what this process is, say
     /// `proxy`. Must be called once, in a tokio runtime, before anything is recorded.
     pub fn install(role: &'static str, tables: &[&[Metric]]) -> Result<Self, MetricsError> {

@@ -118,9 +118,27 @@ async fn keys_and_tls_of_each_port_are_told() {
 }
 
 #[tokio::test]
-async fn catalog_log_and_guards_are_there_with_the_page_only() {
+async fn certificates_are_named_with_their_ports_and_names() {
     let authority = Authority::default();
     let own = authority.issue("proxy", &["localhost", "127.0.0.1"]);
+    let secured = Setup::proxy()
+        .env("UI", "1")
+        .env("TLS_CERT", own.cert.to_str().unwrap())
+        .env("TLS_KEY", own.key.to_str().unwrap())
+        .env("OPS_PORT", "0")
+        .env("TLS_OPS", "0")
+        .start_proxy()
+        .await;
+    let operators = port(&secured, "Ops server listening on http").await;
+    let certificates = document(operators, "guards").await["certificates"]["list"].clone();
+    let ports: Vec<&str> =
+        certificates.as_array().unwrap().iter().filter_map(|one| one["port"].as_str()).collect();
+    assert_eq!(ports, ["clients", "slaves"], "{certificates}");
+    assert_eq!(certificates[0]["names"], json!(["localhost", "127.0.0.1"]), "{certificates}");
+}
+
+#[tokio::test]
+async fn catalog_log_and_guards_are_there_with_the_page_only() {
     let proxy = Setup::proxy().env("UI", "1").start_proxy().await;
     let fixture = Fixture::default();
     let slave =
@@ -160,20 +178,6 @@ async fn catalog_log_and_guards_are_there_with_the_page_only() {
     }
     let guards = document(proxy.http, "guards").await;
     assert_eq!((&guards["certificates"]["total"], &guards["policy"]["enabled"]), (&json!(0), &json!(false)));
-    let secured = Setup::proxy()
-        .env("UI", "1")
-        .env("TLS_CERT", own.cert.to_str().unwrap())
-        .env("TLS_KEY", own.key.to_str().unwrap())
-        .env("OPS_PORT", "0")
-        .env("TLS_OPS", "0")
-        .start_proxy()
-        .await;
-    let operators = port(&secured, "Ops server listening on http").await;
-    let certificates = document(operators, "guards").await["certificates"]["list"].clone();
-    let ports: Vec<&str> =
-        certificates.as_array().unwrap().iter().filter_map(|one| one["port"].as_str()).collect();
-    assert_eq!(ports, ["clients", "slaves"], "{certificates}");
-    assert_eq!(certificates[0]["names"], json!(["localhost", "127.0.0.1"]), "{certificates}");
     let plain = Setup::proxy().start_proxy().await;
     for path in ["catalog", "logs", "guards"] {
         assert_eq!(get(plain.http, &format!("/api/v1/{path}")).await.0, 404, "{path}");

@@ -130,7 +130,24 @@ async fn each_view_of_the_proxy_shows_its_part_and_keeps_the_rules() {
     let mut browser = Browser::start().await;
     browser.open(&format!("http://{}/ui/#catalog", proxy.http)).await;
     give_key(&mut browser, "key-canary-1").await;
-    open_view(&mut browser, "#catalog", "echo").await;
+    read_the_catalog(&mut browser).await;
+    open_view(&mut browser, "#guards", "no-sleep").await;
+    let text = browser.eval("document.querySelector('[data-view=guards]').innerText").await.to_string();
+    for part in ["office", "valid", "site=berlin", "expired", "key nobody*", "is allowed", "No port has TLS"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    hold_to_the_rules(&mut browser, "status-proxy-access").await;
+    read_a_slave(&mut browser).await;
+    read_the_log(&mut browser).await;
+    let page = browser.eval("document.documentElement.outerHTML").await.to_string();
+    assert!(!page.contains("canary"), "neither keys, codes nor payloads");
+    browser.assert_clean(&format!("http://{}/", proxy.http));
+}
+
+/// Looks at the catalog with its calls and rules, and searches it.
+async fn read_the_catalog(browser: &mut Browser) {
+    open_view(browser, "#catalog", "echo").await;
     let rules = "[...document.querySelectorAll('[data-view=catalog] tbody tr')].find((row) => row.cells[0].innerText === 'sleep').cells[6].textContent";
     assert_eq!(browser.eval(rules).await, "1no-sleep denies key nobody*");
     let row = "[...document.querySelectorAll('[data-view=catalog] tbody tr')].find((row) => row.cells[0].innerText === 'echo')";
@@ -139,20 +156,17 @@ async fn each_view_of_the_proxy_shows_its_part_and_keeps_the_rules() {
     assert_eq!((cells[1], cells[5], cells[7], cells[8]), ("tool", "office", "3", "0"), "{cells:?}");
     assert!(cells[9].ends_with("ms") && cells[10].ends_with("ms"), "{cells:?}");
     browser.eval(&format!("{row}.querySelector('pre').closest('details').open = true")).await;
-    hold_to_the_rules(&mut browser, "status-proxy-catalog").await;
+    hold_to_the_rules(browser, "status-proxy-catalog").await;
     browser.eval("document.getElementById('f-entries-list').focus()").await;
     browser.write("sleep").await;
     browser
         .until("the search", "document.querySelectorAll('[data-view=catalog] tbody tr').length === 1")
         .await;
-    open_view(&mut browser, "#guards", "no-sleep").await;
-    let text = browser.eval("document.querySelector('[data-view=guards]').innerText").await.to_string();
-    for part in ["office", "valid", "site=berlin", "expired", "key nobody*", "is allowed", "No port has TLS"]
-    {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    hold_to_the_rules(&mut browser, "status-proxy-access").await;
-    open_view(&mut browser, "#overview", "berlin").await;
+}
+
+/// Follows the link of a slave.
+async fn read_a_slave(browser: &mut Browser) {
+    open_view(browser, "#overview", "berlin").await;
     browser.eval("document.querySelector('[data-rows=\"slaves.list\"] tbody a').click()").await;
     browser
         .until("the slave", "document.querySelector('[data-view=slave]').innerText.includes('site=berlin')")
@@ -163,11 +177,7 @@ async fn each_view_of_the_proxy_shows_its_part_and_keeps_the_rules() {
     {
         assert!(text.contains(part), "{part}: {text}");
     }
-    hold_to_the_rules(&mut browser, "status-proxy-slave").await;
-    read_the_log(&mut browser).await;
-    let page = browser.eval("document.documentElement.outerHTML").await.to_string();
-    assert!(!page.contains("canary"), "neither keys, codes nor payloads");
-    browser.assert_clean(&format!("http://{}/", proxy.http));
+    hold_to_the_rules(browser, "status-proxy-slave").await;
 }
 
 /// Looks at the log, chooses a level and exports what is shown.

@@ -4,8 +4,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Metrics;
-
 /// The label that names the tool.
 const TOOL: &str = "tool";
 
@@ -46,14 +44,8 @@ impl CallStats {
     }
 }
 
-impl Metrics {
-    /// Returns what a counter with the labels `tool` and `outcome` and a histogram with `tool` say of each tool.
-    pub fn calls_by_tool(&self, counter: &str, histogram: &str) -> HashMap<String, CallStats> {
-        read(&self.handle.render(), counter, histogram)
-    }
-}
-
-fn read(text: &str, counter: &str, histogram: &str) -> HashMap<String, CallStats> {
+/// Reads what a counter with the labels `tool` and `outcome` and a histogram with `tool` say of each tool.
+pub(super) fn read(text: &str, counter: &str, histogram: &str) -> HashMap<String, CallStats> {
     let bucket = format!("{histogram}_bucket");
     let mut all: HashMap<String, CallStats> = HashMap::new();
     for line in text.lines() {
