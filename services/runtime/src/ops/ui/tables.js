@@ -47,6 +47,10 @@ const CELLS = {
     setText(summary, `${names.length}`);
     setText(content, names.join(", ") || "none");
   },
+  word(cell, value) {
+    setText(cell, shown(value));
+    cell.className = "whole";
+  },
   level(cell, value) {
     setText(cell, shown(value));
     cell.className = `state ${value === "error" ? "s-failed" : value === "warn" ? "s-degraded" : "s-off"}`;
