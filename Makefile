@@ -17,7 +17,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check deny docs charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench bench-check profile soak setup
+.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check deny docs charts charts-update test-dashboards compose-test test-cluster packages packages-test image image-pilot image-release charts-release fmt bench bench-check profile soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,7 +79,7 @@ test-fronts: ## Run nginx and Caddy as docs/run/fronts.md has them in front of a
 
 check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, dependencies, lints and docs, build the book, and fuzz for a short time
 	$(CARGO) fmt --all --check
-	shellcheck .ci/run scripts/* fuzz/run.sh tests/compose/run $(filter-out tests/cluster/parts,$(wildcard tests/cluster/*))
+	shellcheck .ci/run scripts/* fuzz/run.sh tests/compose/run tests/packages/run packaging/deb/* packaging/rpm/* $(filter-out tests/cluster/parts,$(wildcard tests/cluster/*))
 	./scripts/setup charts
 	./scripts/charts
 	./scripts/deny
@@ -102,6 +102,13 @@ charts: ## The part of `make check` that is about YAML, Dockerfile, workflows, H
 
 charts-update: ## Make the charts' READMEs and snapshots and k8s/ anew
 	./scripts/charts update
+
+packages: ## Build .deb, .rpm and tarball of this machine's architecture in target/packages (installs its tools under .tools)
+	./scripts/setup packages
+	./scripts/packages
+
+packages-test: packages ## Install, use, upgrade and remove the packages in clean Debian roots (needs root; debootstrap makes the first one)
+	./tests/packages/run
 
 image: ## Build the image IMAGE:VERSION for this machine
 	./scripts/image build $(IMAGE) $(VERSION)
