@@ -52,7 +52,7 @@ struct Found {
 /// Links the slaves, opens the streams, leaves them idle and reads the proxy's memory.
 pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     progress(&format!("{} idle slaves and {} idle streams", effort.slaves, effort.streams));
-    raise_file_limit((effort.slaves + effort.streams) as u64 * 2 + 1024)?;
+    raise_file_limit((effort.slaves + effort.streams) as u64 + 1024)?;
     let relay = Relay::start(binary)?;
     let mut small = Load::connect(&relay.proxy.target(), SMALL_CALL)?;
     small.run(&Until::Elapsed(effort.warm_up))?;
