@@ -11,7 +11,7 @@ use super::doctor::DoctorMode;
 pub(crate) struct Diagnose {
     /// Mode to look at [default: the mode that the environment chooses]
     pub(crate) mode: Option<DoctorMode>,
-    /// File to write, which must not be there yet [default: mcp-relay-diagnose-<time>.tar.gz]
+    /// File to write, which must not be there yet [default: mcp-relay-diagnose-TIME.tar.gz]
     #[arg(long, value_name = "FILE", conflicts_with = "stdout")]
     pub(crate) output: Option<PathBuf>,
     /// Print the texts instead of writing a file: to read them, or where no file can be written
