@@ -165,6 +165,8 @@ impl Slave {
         let executor = self.executor.clone();
         recorder.before_each_scrape(move || metrics::set_subscriptions(executor.session_subscriptions()));
         let tokens = self.identity_keys.as_ref().map(IdentityKeys::tokens);
+        let retention = Arc::clone(self.executor.retention());
+        recorder.before_each_scrape(move || metrics::set_retained(retention.bytes(), retention.len()));
         let ops = publish_keys(ops(self.status, recorder, &self.edge, ready), tokens).build();
         let following_identity_keys =
             self.identity_keys.map(|keys| AbortOnDropHandle::new(tokio::spawn(keys.follow())));

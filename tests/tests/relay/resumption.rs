@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use harness::client::{Client, McpRequest, Pending};
 use harness::fixture::{Fixture, run_args};
 use harness::http::{Exchange, request};
+use harness::metrics::Scrape;
 use harness::relay::{Proxy, Setup, Slave};
 use harness::sse::{Event, Parser};
+use harness::wait;
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -209,4 +211,67 @@ async fn the_slaves_own_port_goes_on_likewise() {
     let rest = events(resume(slave.http, &client, &priming.id.unwrap()).await).await;
     assert_eq!(rest.len(), 3, "{rest:?}");
     assert_eq!(message(&rest[2])["result"]["content"][0]["text"], "done call");
+}
+
+/// Waits until the slave keeps this many calls for clients that may come back.
+async fn keeps(slave: &Slave, calls: f64) {
+    wait::until(&format!("{calls} calls are kept"), async || {
+        let scrape = Scrape::of(slave.http).await;
+        let kept = scrape.sum("mcp_relay_slave_retained_calls", &[]);
+        let bytes = scrape.sum("mcp_relay_slave_retained_bytes", &[]);
+        ((kept - calls).abs() < 0.5 && (bytes > 0.5) == (calls > 0.5)).then_some(())
+    })
+    .await;
+}
+
+/// Without this a slave would keep the answer of each call of most clients for minutes, though nobody can ask for it again.
+#[tokio::test]
+async fn nothing_is_kept_of_calls_whose_clients_got_no_ids() {
+    let (proxies, slave, fixture) = scene(&[("SSE_AFTER_MS", "60000")]).await;
+    fixture.open_gate("plain", 1);
+    for address in [proxies[0].http, proxies[1].http, slave.http] {
+        let client = Client::legacy(address).await;
+        for _ in 0..20 {
+            let answer = client.call("run", run_args("plain", 0)).await;
+            assert!(!answer.is_stream(), "{answer:?}");
+        }
+    }
+    keeps(&slave, 0.0).await;
+    // One that leaves before it has a stream.
+    for address in [proxies[0].http, slave.http] {
+        let client = Client::legacy(address).await;
+        let key = format!("left {address}");
+        fixture.open_gate(&key, 0);
+        let pending = client.start(McpRequest::tool(1, "run", run_args(&key, 0))).await;
+        fixture.wait_for(&key, "start").await;
+        drop(pending);
+        fixture.open_gate(&key, 1);
+        fixture.wait_for(&key, "end").await;
+    }
+    keeps(&slave, 0.0).await;
+    // Of streams everything is kept, whoever read them to their ends.
+    for address in [proxies[0].http, slave.http] {
+        let client = Client::legacy(address).await;
+        fixture.open_gate("stream", 9);
+        let (mut pending, _) = begin(&client, "stream", 1).await;
+        while pending.next_event().await.is_some() {}
+    }
+    keeps(&slave, 2.0).await;
+}
+
+/// The proxy that could say that nobody comes back is gone: what it had not said is not taken for said.
+#[tokio::test]
+async fn a_call_is_kept_where_its_proxy_is_lost_before_it_said_that_it_is_done() {
+    let (mut proxies, slave, fixture) = scene(&[("SSE_AFTER_MS", "20")]).await;
+    let client = Client::legacy(proxies[0].http).await;
+    fixture.open_gate("call", 0);
+    let mut pending = client.start(McpRequest::tool(1, "run", run_args("call", 0))).await;
+    let priming = pending.next_event().await.unwrap();
+    drop(proxies.remove(0));
+    drop(pending);
+    fixture.open_gate("call", 1);
+    fixture.wait_for("call", "end").await;
+    let rest = events(resume(proxies[0].http, &client, &priming.id.unwrap()).await).await;
+    assert_eq!(message(&rest[0])["result"]["content"][0]["text"], "done call");
+    keeps(&slave, 1.0).await;
 }

@@ -61,45 +61,56 @@ where
     S: Stream<Item = ResponseEvent> + Unpin,
 {
     let ResponseOptions { accept, version, id, keepalive, sse_after, ids } = options;
+    if matches!(accept, Accept::EventsOrJson | Accept::EventsOnly) {
+        note_use(ids.as_ref());
+    }
     let first = match accept {
         Accept::Json => Some(first_of_end(&mut stream).await),
         Accept::JsonOrEvents | Accept::EventsOrJson => timeout(sse_after, next_event(&mut stream)).await.ok(),
         Accept::EventsOnly => None,
     };
-    let as_events = |error: bool| accept == Accept::EventsOrJson && !error;
     if first.as_ref().is_some_and(|end| is_unanswered(version.era(), end)) {
         return Ok(no_response(accept, keepalive));
     }
+    let is_stream = match &first {
+        Some(ResponseEvent::End { error, .. }) => accept == Accept::EventsOrJson && !error,
+        Some(ResponseEvent::Failed(_)) => false,
+        Some(ResponseEvent::Event { .. }) | None => true,
+    };
     match first {
-        Some(ResponseEvent::End { error, .. }) if as_events(error) => {
-            let queue = VecDeque::from([Entry::Call {
-                id,
-                era: version.era(),
-                first,
-                arrived: VecDeque::new(),
-                stream,
-            }]);
-            let mut body = ResponseBody::stream(Framing::events(keepalive), queue);
+        Some(first) if !is_stream => plain_response(first, stream, id, version).await,
+        first => {
+            note_use(ids.as_ref());
+            let entry = Entry::Call { id, era: version.era(), first, arrived: VecDeque::new(), stream };
+            let mut body = ResponseBody::stream(Framing::events(keepalive), VecDeque::from([entry]));
             body.number(ids);
             Ok(events(body))
         }
-        Some(ResponseEvent::End { more: false, error, status, payload, .. }) => {
+    }
+}
+
+/// Builds the response of a call whose end comes without an event before it.
+async fn plain_response<S>(
+    first: ResponseEvent,
+    stream: S,
+    id: Box<str>,
+    version: Version,
+) -> Result<Response<ResponseBody<S>>, CallFailed>
+where
+    S: Stream<Item = ResponseEvent> + Unpin,
+{
+    match first {
+        ResponseEvent::End { more: false, error, status, payload, .. } => {
             Ok(json(backend_status(version, status), response(id.as_bytes(), member(error), payload)))
         }
-        Some(ResponseEvent::Failed(failure)) => Err(CallFailed { id, failure }),
-        Some(first @ ResponseEvent::End { .. }) => json_of_pieces(first, stream, id, version).await,
-        Some(ResponseEvent::Event { .. }) | None => {
-            let queue = VecDeque::from([Entry::Call {
-                id,
-                era: version.era(),
-                first,
-                arrived: VecDeque::new(),
-                stream,
-            }]);
-            let mut body = ResponseBody::stream(Framing::events(keepalive), queue);
-            body.number(ids);
-            Ok(events(body))
-        }
+        ResponseEvent::Failed(failure) => Err(CallFailed { id, failure }),
+        first => json_of_pieces(first, stream, id, version).await,
+    }
+}
+
+fn note_use(ids: Option<&EventIds>) {
+    if let Some(ids) = ids {
+        ids.note_use();
     }
 }
 

@@ -86,6 +86,12 @@ impl EventIds {
         Self { holder, place, id, token, named, known: Some((spot, base.to_owned())), number: after }
     }
 
+    /// Notes that the response is a stream with these ids. To be noted before more of the response is taken: what is kept for the client
+    /// depends on it.
+    pub(super) fn note_use(&self) {
+        self.place.note_ids();
+    }
+
     /// Returns the priming event of a call that was just found to run somewhere; `None`: nothing new is known.
     pub(super) fn priming(&mut self) -> Option<Bytes> {
         let spot = self.place.get()?;

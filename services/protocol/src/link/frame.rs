@@ -111,7 +111,10 @@ impl Flags {
     pub const GONE: Self = Self(8);
     /// `event`: the payload is a request of the backend.
     pub const REQUEST: Self = Self(16);
-    const KNOWN: u8 = 31;
+    /// `credit` that ends a call, and `cancel`: the client has no event ids and cannot come back, so that nothing of the call need be
+    /// kept for it.
+    pub const FORGET: Self = Self(32);
+    const KNOWN: u8 = 63;
 
     /// Returns whether every bit of `other` is set.
     pub fn has(self, other: Self) -> bool {

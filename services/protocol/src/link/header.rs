@@ -4,6 +4,7 @@
 //! they do not know. Must not know how a call is carried.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -138,19 +139,36 @@ pub struct CallSpot {
     pub call: String,
 }
 
-/// Shared note of where a call runs: whoever sends the call writes it, whoever answers the client reads it.
+/// Shared note between whoever sends a call and whoever answers its client: where the call runs, and whether the client gets ids by which
+/// it can come back.
 #[derive(Clone, Debug, Default)]
-pub struct CallPlace(Arc<Mutex<Option<CallSpot>>>);
+pub struct CallPlace(Arc<Note>);
+
+#[derive(Debug, Default)]
+struct Note {
+    spot: Mutex<Option<CallSpot>>,
+    ids: AtomicBool,
+}
 
 impl CallPlace {
     /// Notes where the call runs from now on.
     pub fn set(&self, spot: CallSpot) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(spot);
+        *self.0.spot.lock().unwrap_or_else(PoisonError::into_inner) = Some(spot);
     }
 
     /// Returns where the call runs, as far as it is known.
     pub fn get(&self) -> Option<CallSpot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.spot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that the response is a stream of events with ids. To be noted before more of the response is taken.
+    pub fn note_ids(&self) {
+        self.0.ids.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the client gets ids by which it can come back to the call.
+    pub fn has_ids(&self) -> bool {
+        self.0.ids.load(Ordering::Relaxed)
     }
 }
 

@@ -207,6 +207,7 @@ impl World {
                         self.think(slave, call);
                     }
                 }
+                SlaveEvent::Released { .. } => panic!("no call is retained here"),
                 SlaveEvent::GaveUp { .. } => panic!("no journal is full here"),
                 SlaveEvent::Session(..) | SlaveEvent::Peers(..) | SlaveEvent::ProxyDraining(_) => {}
             }

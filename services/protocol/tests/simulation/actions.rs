@@ -91,6 +91,7 @@ impl World {
             record.reader = Reader::Abandoned;
             record.unread.clear();
         }
+        self.may_forget(call, pair);
         self.at_proxy(pair, Cause::Traffic, |end| end.abandon(call, now));
     }
 
@@ -113,9 +114,18 @@ impl World {
             (taken.last().expect("not empty").0 + 1, taken.iter().map(|(_, len)| len).sum())
         };
         self.log(|| format!("take {call} below {seq}"));
+        self.may_forget(call, pair);
         let now = self.now;
         self.at_proxy(pair, Cause::Traffic, |end| end.acknowledge(call, seq, bytes, now));
         true
+    }
+
+    /// Says of some calls that their clients cannot come back.
+    fn may_forget(&mut self, call: CallId, pair: Pair) {
+        if self.rng.one_in(2) {
+            self.records.borrow_mut().calls.get_mut(&call).expect("a known call").forgotten = true;
+            self.at_proxy(pair, Cause::Traffic, |end| end.forget(call));
+        }
     }
 
     pub(crate) fn backend_writes(&mut self) {

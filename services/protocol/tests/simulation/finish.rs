@@ -14,6 +14,7 @@ impl CallRecord {
         if self.work.runs() {
             self.work = Work::Done;
         }
+        self.retained = false;
     }
 }
 
@@ -86,6 +87,12 @@ impl World {
             assert_eq!(slave.end.calls(), 0, "a slave keeps calls");
             assert_eq!(slave.end.journal_bytes(), 0, "journal bytes that no call has");
             assert_eq!(slave.end.assembly_bytes(), 0, "assembly bytes that no call has");
+        }
+        for slave in 0..self.slaves.len() {
+            self.slave_events(slave);
+        }
+        for (id, record) in &self.records.borrow().calls {
+            assert!(!record.retained || record.released, "{id:?}: retained, and never released");
         }
     }
 

@@ -232,6 +232,7 @@ fn note(end: &mut SlaveEnd, running: &mut BTreeSet<CallId>) {
                 assert!(running.remove(&call), "stopped, but it does not run");
             }
             SlaveEvent::GaveUp { .. }
+            | SlaveEvent::Released { .. }
             | SlaveEvent::Writable { .. }
             | SlaveEvent::Session(..)
             | SlaveEvent::Peers(..)

@@ -90,6 +90,12 @@ pub(crate) struct CallRecord {
     /// The call has deadlines: the proxy may end it.
     pub(crate) limited: bool,
     pub(crate) reopened: bool,
+    /// The slave's owner retains what the call writes.
+    pub(crate) retained: bool,
+    /// The proxy's owner said that the client cannot come back.
+    pub(crate) forgotten: bool,
+    /// The slave's owner was told that the proxy is done with the call.
+    pub(crate) released: bool,
     next: Seq,
     whole: usize,
     partial: Vec<u8>,
@@ -145,6 +151,9 @@ impl CallRecord {
             reader: Reader::Waits,
             limited: false,
             reopened: false,
+            retained: false,
+            forgotten: false,
+            released: false,
             next: 0,
             whole: 0,
             partial: Vec::new(),

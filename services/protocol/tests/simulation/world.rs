@@ -252,6 +252,13 @@ impl World {
                     assert_eq!(record.pair.slave, slave);
                     assert_eq!((&record.header, &record.message), (&header, &message));
                     record.work = Work::Running;
+                    record.retained = self.rng.one_in(2) && self.slaves[slave].end.set_retained(call);
+                }
+                SlaveEvent::Released { call, may_return } => {
+                    let record = records.calls.get_mut(&call).expect("a call that was opened");
+                    assert!(record.retained && !record.released, "{call:?}: released twice, or unasked");
+                    assert!(may_return || record.forgotten, "{call:?}: its client may return");
+                    record.released = true;
                 }
                 SlaveEvent::Stop { call } => {
                     let record = records.calls.get_mut(&call).expect("a call that was opened");

@@ -261,7 +261,7 @@ impl Attached {
                 })) => (seq, more, payload),
                 Poll::Ready(Recv::ResponseEvent(_) | Recv::Unsent) => return ended,
             };
-            self.slave.acknowledge(self.id, seq + 1, payload.len());
+            self.slave.acknowledge(self.id, seq + 1, payload.len(), false);
             self.event.extend_from_slice(&payload);
             if self.event.len() > MAX_LISTEN_EVENT {
                 return ended;

@@ -109,7 +109,10 @@ impl OngoingCall {
                     &event
                     && let Some(slave) = self.machine.slave()
                 {
-                    slave.acknowledge(self.call.id, seq + 1, payload.len());
+                    // Whether the client gets ids is known once what came before the end has reached it.
+                    let is_last = matches!(event, ResponseEvent::End { more: false, .. });
+                    let forget = is_last && self.call.place.is_some() && !self.call.may_return();
+                    slave.acknowledge(self.call.id, seq + 1, payload.len(), forget);
                 }
                 self.deliver_or_retry(event)
             }

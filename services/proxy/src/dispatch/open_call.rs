@@ -44,6 +44,11 @@ impl OpenCall {
         self.trace.log_context(self.id)
     }
 
+    /// Returns whether the client gets event ids, by which it may come back to the call.
+    pub(crate) fn may_return(&self) -> bool {
+        self.place.as_ref().is_some_and(CallPlace::has_ids)
+    }
+
     /// Returns what a slave needs of the call.
     pub(crate) fn request(&self) -> CallRequest<'_> {
         CallRequest {

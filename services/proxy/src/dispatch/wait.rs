@@ -120,7 +120,7 @@ async fn run(
 pub(super) fn detach_reader(slave: &Slave, call: &OpenCall) {
     match call.era {
         Era::Modern => slave.cancel(call.id),
-        Era::Legacy => slave.abandon(call.id, Instant::now()),
+        Era::Legacy => slave.abandon(call.id, call.may_return(), Instant::now()),
     }
 }
 

@@ -70,19 +70,28 @@ impl Slave {
         self.waker.wake();
     }
 
-    /// Detaches the reader from a call, which runs on.
-    pub(crate) fn abandon(&self, id: CallId, now: Instant) {
+    /// Detaches the reader from a call, which runs on. `may_return`: the client may come back to it.
+    pub(crate) fn abandon(&self, id: CallId, may_return: bool, now: Instant) {
         match &mut *self.link() {
-            LinkState::Native(end) => end.abandon(id, now),
+            LinkState::Native(end) => {
+                if !may_return {
+                    end.forget(id);
+                }
+                end.abandon(id, now);
+            }
             LinkState::Plain(end) => end.forget(id),
         }
         self.waker.wake();
     }
 
-    /// Acknowledges that the reader has taken all chunks below `seq`, `bytes` more than before.
-    pub(crate) fn acknowledge(&self, id: CallId, seq: Seq, bytes: usize) {
+    /// Acknowledges that the reader has taken all chunks below `seq`, `bytes` more than before. `forget`: the call's client cannot come
+    /// back to it.
+    pub(crate) fn acknowledge(&self, id: CallId, seq: Seq, bytes: usize, forget: bool) {
         let wake = match &mut *self.link() {
             LinkState::Native(end) => {
+                if forget {
+                    end.forget(id);
+                }
                 end.acknowledge(id, seq, bytes, Instant::now());
                 end.wants_to_send()
             }

@@ -28,6 +28,7 @@ impl Endpoint {
             match event {
                 SlaveEvent::Start { call, header, message } => self.start(call, &header, message),
                 SlaveEvent::Stop { call } => self.calls.lock().cancel(call),
+                SlaveEvent::Released { call, may_return } => self.retention.release(call, may_return),
                 SlaveEvent::GaveUp { call } => tracing::warn!(
                     "Call given up: its client stopped reading, and others need the journal (SLAVE_JOURNAL_BYTES) (id: {call})"
                 ),
@@ -75,10 +76,18 @@ impl Endpoint {
         let _entered = context.enter();
         let tool = header.name.as_deref().unwrap_or_default();
         call_line!(lines, tool, "Received request from proxy: {} (id: {call})", header.method);
-        let retained = self.retention.begin(call, &header);
-        let sink = Box::new(JournalSink::new(Arc::clone(self), call, context, retained));
         let client = header.client.as_deref().and_then(client_digest);
-        self.state.lock().end.set_client(call, client);
+        let retained = self.retention.begin(call, &header);
+        let is_known = {
+            let mut state = self.state.lock();
+            state.end.set_client(call, client);
+            retained.is_none() || state.end.set_retained(call)
+        };
+        if !is_known {
+            // Cancelled before it began.
+            self.retention.release(call, true);
+        }
+        let sink = Box::new(JournalSink::new(Arc::clone(self), call, context, retained));
         self.calls.lock().add(call, header.cancel_id.clone(), now);
         // No lock is held here: spawning may wake a thread, which takes time.
         let handle = match header.purpose {

@@ -95,6 +95,7 @@ impl Calls for LocalCalls {
         }
         let retention = self.executor.retention();
         let retained = retention.begin(call, &header).map(|retained| (Arc::clone(retention), retained));
+        let (has_retained, place) = (retained.is_some(), header.place.take());
         let guard = self.running.add(&header);
         let key = guard.key();
         let (events, event_receiver) = mpsc::channel(MAX_WAITING_EVENTS);
@@ -114,6 +115,8 @@ impl Calls for LocalCalls {
             end: end_receiver,
             handle,
             finished: false,
+            retained: has_retained.then(|| (Arc::clone(retention), call)),
+            place,
         }
     }
 

@@ -8,12 +8,15 @@ use std::time::Instant;
 use front::CallOutcome;
 use futures_util::{FutureExt, Stream};
 use protocol::link::call::ResponseEvent;
+use protocol::link::header::CallPlace;
+use protocol::link::ids::CallId;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::CallHandle;
 use crate::metrics::{self, ToolMeter};
+use crate::retention::Retention;
 
 /// The response stream of one call. Dropping it cancels a modern client's call and leaves a legacy client's running.
 pub struct LocalStream {
@@ -27,6 +30,10 @@ pub struct LocalStream {
     pub(super) handle: CallHandle,
     /// Whether the end was taken.
     pub(super) finished: bool,
+    /// The call among those that are kept, where its client may come back to it.
+    pub(super) retained: Option<(Arc<Retention>, CallId)>,
+    /// Says whether the client got ids by which it can.
+    pub(super) place: Option<CallPlace>,
 }
 
 impl Stream for LocalStream {
@@ -55,6 +62,9 @@ impl LocalStream {
 
 impl Drop for LocalStream {
     fn drop(&mut self) {
+        if let Some((retention, call)) = &self.retained {
+            retention.release(*call, self.place.as_ref().is_some_and(CallPlace::has_ids));
+        }
         if self.finished {
             return;
         }

@@ -74,6 +74,10 @@ struct Kept {
     first: u64,
     events: VecDeque<KeptEvent>,
     end: Option<CallEnd>,
+    /// Whoever answers the client is done with the call.
+    released: bool,
+    /// The call stands among those that ended and were released.
+    ages: bool,
     /// Set when the call has left the store.
     gone: bool,
     bytes: usize,
@@ -145,6 +149,20 @@ impl RetainedCall {
     /// Keeps the end.
     pub(super) fn end(&self, end: &CallEnd) {
         self.keep(end.payload.len() + SHARED_PAYLOAD, |kept| kept.end = Some(end.clone()));
+    }
+
+    /// Records that whoever answers the client is done with the call. Returns whether its time begins now.
+    pub(super) fn release(&self) -> bool {
+        self.kept.lock().released = true;
+        self.begins_to_age()
+    }
+
+    /// Returns whether the time of the call begins now: it has ended and was released. Once.
+    pub(super) fn begins_to_age(&self) -> bool {
+        let mut kept = self.kept.lock();
+        let begins = kept.end.is_some() && kept.released && !kept.ages && !kept.gone;
+        kept.ages |= begins;
+        begins
     }
 
     /// Keeps something of this size. Calls that have ended give way to it, then the oldest events of this one.

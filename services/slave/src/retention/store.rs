@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use super::retained_call::{Owner, RetainedCall};
 use super::totals::{ClientTotals, MakeRoom, Totals};
 use crate::call::CallEnd;
-use crate::metrics;
 
 /// Checks of the time within the time itself.
 const SWEEPS: u32 = 8;
@@ -35,7 +34,7 @@ impl Default for RetentionLimits {
 #[derive(Default)]
 struct Calls {
     by_id: HashMap<CallId, Arc<RetainedCall>>,
-    /// Calls that ended, the oldest first, and when.
+    /// Calls that ended and were released, the oldest first, and when.
     ended: VecDeque<(Instant, CallId)>,
     /// Clients with calls, by what stands for them.
     clients: HashMap<String, Weak<ClientTotals>>,
@@ -89,7 +88,6 @@ impl Retention {
                 tokio::time::sleep(pause).await;
                 let Some(store) = store.upgrade() else { return };
                 store.forget_old(&mut store.calls.lock(), Instant::now());
-                metrics::set_retained(store.bytes(), store.len());
             }
         });
     }
@@ -113,10 +111,26 @@ impl Retention {
         Some(retained)
     }
 
-    /// Keeps the end of a call: its time begins.
+    /// Keeps the end of a call.
     pub(crate) fn end(&self, retained: &RetainedCall, end: &CallEnd) {
         retained.end(end);
-        self.calls.lock().ended.push_back((Instant::now(), retained.call));
+        let mut calls = self.calls.lock();
+        if retained.begins_to_age() {
+            calls.ended.push_back((Instant::now(), retained.call));
+        }
+    }
+
+    /// Records that whoever answers the call's client is done with it. One to which its client may return is kept for the time, once it
+    /// has ended; another is forgotten now, as nearly all are: their clients got a plain answer.
+    pub(crate) fn release(&self, call: CallId, may_return: bool) {
+        let mut calls = self.calls.lock();
+        if may_return {
+            if calls.by_id.get(&call).is_some_and(|call| call.release()) {
+                calls.ended.push_back((Instant::now(), call));
+            }
+        } else if let Some(call) = calls.by_id.remove(&call) {
+            call.forget();
+        }
     }
 
     /// Returns the call if this session began it.

@@ -14,7 +14,7 @@ use protocol::mcp::era::Era;
 use protocol::mcp::failure::{FailureKind, kind_in};
 use tokio::sync::mpsc;
 
-use super::retained_call::{CALL, EVENT};
+use super::retained_call::{CALL, EVENT, RetainedCall};
 use super::store::{Retention, RetentionLimits};
 use crate::call::testing::{header, within};
 use crate::call::{CallEnd, CallSink, SinkClosed};
@@ -57,6 +57,12 @@ fn end(text: &'static str) -> CallEnd {
     CallEnd { payload: Bytes::from_static(text.as_bytes()), error: false, tool_error: false, status: 0 }
 }
 
+/// Ends a call to which its client may return.
+fn finish(store: &Retention, call: &RetainedCall, end: &CallEnd) {
+    store.end(call, end);
+    store.release(call.call, true);
+}
+
 fn resume(store: &Arc<Retention>, call: u128, after: u64, who: &CallHeader) -> mpsc::UnboundedReceiver<Got> {
     let purpose = Purpose::Resume { call: format!("{call:032x}"), after };
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -87,7 +93,7 @@ async fn a_reader_goes_on_behind_what_it_has_while_the_call_runs_and_after_its_e
     let running = resume(&store, 7, 0, &me);
     call.request("2".into());
     call.event("3".into());
-    store.end(&call, &end("{}"));
+    finish(&store, &call, &end("{}"));
     let all = || {
         vec![Got::Event("1".into()), Got::Request("2".into()), Got::Event("3".into()), Got::End(end("{}"))]
     };
@@ -114,10 +120,10 @@ async fn calls_are_forgotten_in_time_and_with_their_session() {
     for call in [1, 2] {
         let call = store.begin(CallId(call), &me).unwrap();
         call.event("event".into());
-        store.end(&call, &end("{}"));
+        finish(&store, &call, &end("{}"));
     }
     let other = store.begin(CallId(3), &of("a", "t")).unwrap();
-    store.end(&other, &end("{}"));
+    finish(&store, &other, &end("{}"));
     store.end_session("t");
     assert_eq!(store.len(), 2);
     tokio::time::sleep(Duration::from_secs(50)).await;
@@ -126,6 +132,44 @@ async fn calls_are_forgotten_in_time_and_with_their_session() {
     drop(other);
     assert_eq!((store.len(), store.bytes()), (0, 0));
     assert!(is_lost(&read(resume(&store, 1, 1, &me)).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_call_begins_once_it_has_ended_and_nobody_answers_its_client_any_more() {
+    let (store, me) = (store(60, 1 << 20), of("a", "s"));
+    store.follow_time();
+    let [one, two] = [1, 2].map(|call| store.begin(CallId(call), &me).unwrap());
+    store.end(&one, &end("{}"));
+    store.release(CallId(2), true);
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!(store.len(), 2, "one is being answered, the other runs");
+    store.release(CallId(1), true);
+    store.end(&two, &end("{}"));
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    for call in [1, 2] {
+        assert_eq!(read(resume(&store, call, 0, &me)).await, [Got::End(end("{}"))]);
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(store.len(), 0);
+}
+
+#[test]
+fn nothing_is_kept_of_plain_answers() {
+    let (store, me) = (store(60, 1 << 30), of("a", "s"));
+    for call in 0..10_000 {
+        let retained = store.begin(CallId(call), &me).unwrap();
+        // Its client may leave before the end.
+        if call % 2 == 0 {
+            store.release(CallId(call), false);
+            store.end(&retained, &end("{}"));
+        } else {
+            store.end(&retained, &end("{}"));
+            store.release(CallId(call), false);
+        }
+    }
+    assert_eq!((store.len(), store.bytes()), (0, 0));
+    let queued = measure(|| drop(store));
+    assert!(queued.bytes_current.unsigned_abs() < 100_000, "{} bytes stood in queues", -queued.bytes_current);
 }
 
 #[test]
@@ -149,14 +193,14 @@ async fn a_client_that_keeps_much_takes_nothing_from_another() {
     let (store, me, greedy) = (store(60, LIMIT), of("a", "s"), of("b", "t"));
     let mine = store.begin(CallId(1), &me).unwrap();
     mine.event("mine".into());
-    store.end(&mine, &end("{}"));
+    finish(&store, &mine, &end("{}"));
     let calls = 100;
     for number in 0..calls {
         // Its sessions count together.
         let session = if number % 2 == 0 { greedy.clone() } else { of("b", "u") };
         let call = store.begin(CallId(100 + number), &session).unwrap();
         call.event(vec![b'x'; LIMIT / 10].into());
-        store.end(&call, &end("{}"));
+        finish(&store, &call, &end("{}"));
     }
     assert!(store.bytes() <= LIMIT / 2 + LIMIT / 10, "{}", store.bytes());
     assert_eq!(read(resume(&store, 1, 1, &me)).await, [Got::End(end("{}"))], "it ended first of all");
@@ -187,7 +231,7 @@ fn what_is_counted_is_what_is_allocated() {
                     call.event(sent.clone());
                 }
                 let end = CallEnd { payload: text(60), error: false, tool_error: false, status: 0 };
-                store.end(&call, &end);
+                finish(&store, &call, &end);
             }
         });
         let (counted, real) = (store.bytes(), usize::try_from(real.bytes_current).unwrap());
@@ -212,7 +256,7 @@ proptest! {
             let call = slot.get_or_insert_with(|| store.begin(CallId(call + 8 * number), &of("a", "s")).unwrap());
             call.event(vec![b'x'; bytes].into());
             if ends && let Some(call) = slot.take() {
-                store.end(&call, &end("{}"));
+                finish(&store, &call, &end("{}"));
             }
             // Each call that runs keeps at most its share and the event that came last.
             prop_assert!(store.bytes() <= LIMIT + 8 * LARGEST, "{}", store.bytes());

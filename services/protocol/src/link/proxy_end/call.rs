@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::sink::Sink;
 use crate::link::call::ResponseEvent;
-use crate::link::frame::FrameKind;
-use crate::link::ids::Seq;
+use crate::link::frame::{Flags, Frame, FrameKind};
+use crate::link::ids::{CallId, Seq};
 use crate::link::journal::Journal;
 use crate::link::limits::MAX_CHUNKS_UNDER_WAY;
 use crate::mcp::failure::Failure;
@@ -46,6 +46,7 @@ pub(super) enum CallLocation {
     Attaching,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, in any combination")]
 pub(super) struct Call<S> {
     pub(super) sink: S,
     pub(super) reader: Reader,
@@ -77,6 +78,8 @@ pub(super) struct Call<S> {
     pub(super) uncredited: usize,
     /// The last chunk of the `end` has come.
     pub(super) ended: bool,
+    /// The client cannot come back to the call: the slave is told so by the frame that ends it.
+    pub(super) forget: bool,
 }
 
 impl<S: Sink> Call<S> {
@@ -99,7 +102,14 @@ impl<S: Sink> Call<S> {
             credited: 0,
             uncredited: 0,
             ended: false,
+            forget: false,
         }
+    }
+
+    /// Returns the frame that tells the slave that this proxy is done with the call.
+    pub(super) fn last_frame(&self, kind: FrameKind, id: CallId, seq: Seq) -> Frame {
+        let flags = if self.forget { Flags::FORGET } else { Flags::NONE };
+        Frame { flags, ..Frame::bare(kind, id, seq) }
     }
 
     /// Returns whether not all of the `open` was sent.

@@ -85,7 +85,15 @@ impl<S: Sink> ProxyEnd<S> {
     pub fn cancel(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };
         if call.request.sent() > 0 {
-            self.send_cancel(id);
+            self.send_cancel(call.last_frame(FrameKind::Cancel, id, 0));
+        }
+    }
+
+    /// Says that the client of a call has no event ids, so that it cannot come back to what it missed: the slave need keep nothing of
+    /// the call. To be told before the end is acknowledged or the call is abandoned.
+    pub fn forget(&mut self, id: CallId) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.forget = true;
         }
     }
 
@@ -106,19 +114,20 @@ impl<S: Sink> ProxyEnd<S> {
         call.unread_since = (seq < call.next).then_some(now);
         call.uncredited += bytes;
         call.acknowledged = seq;
-        let credit = Frame::bare(FrameKind::Credit, id, seq);
         let on_link = call.location == CallLocation::OnLink;
         if call.ended && seq == call.next {
+            let (credit, cancel) =
+                (call.last_frame(FrameKind::Credit, id, seq), call.last_frame(FrameKind::Cancel, id, 0));
             self.calls.remove(&id);
             if on_link {
                 self.outbox.enqueue_delayed(credit, now);
             } else {
                 // The slave keeps all of the call until it is told to forget it.
-                self.send_cancel(id);
+                self.send_cancel(cancel);
             }
         } else if on_link && call.owes_credit(self.limits.window) {
             call.take_credit();
-            self.outbox.enqueue_control(credit);
+            self.outbox.enqueue_control(Frame::bare(FrameKind::Credit, id, seq));
         }
     }
 
@@ -130,11 +139,11 @@ impl<S: Sink> ProxyEnd<S> {
         self.calls.values().filter(is_unread).count()
     }
 
-    fn send_cancel(&mut self, id: CallId) {
+    fn send_cancel(&mut self, cancel: Frame) {
         if self.linked {
-            self.outbox.enqueue_control(Frame::bare(FrameKind::Cancel, id, 0));
+            self.outbox.enqueue_control(cancel);
         } else {
-            self.pending_cancels.push(id);
+            self.pending_cancels.push(cancel);
         }
     }
 }

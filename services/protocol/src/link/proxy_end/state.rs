@@ -10,7 +10,7 @@ use super::call::{Call, CallLocation};
 use super::event::ProxyEvent;
 use super::sink::Sink;
 use crate::link::frame::{Frame, FrameKind};
-use crate::link::ids::{CallId, CallMap};
+use crate::link::ids::CallMap;
 use crate::link::limits::LinkLimits;
 use crate::link::outbox::Outbox;
 use crate::link::reassembler::Reassembler;
@@ -29,8 +29,8 @@ pub struct ProxyEnd<S> {
     pub(super) calls: CallMap<Call<S>>,
     pub(super) outbox: Outbox,
     pub(super) events: VecDeque<ProxyEvent>,
-    /// Calls that were cancelled while the link was down.
-    pub(super) pending_cancels: Vec<CallId>,
+    /// `cancel` for the calls that were cancelled while the link was down.
+    pub(super) pending_cancels: Vec<Frame>,
     /// Session facts that came while the link was down.
     pub(super) pending_facts: Vec<Bytes>,
     pub(super) catalog: Reassembler,
@@ -111,8 +111,8 @@ impl<S: Sink> ProxyEnd<S> {
         self.outbox.clear();
         self.catalog = Reassembler::new(MAX_CATALOG);
         self.skips_catalog = false;
-        for call in self.pending_cancels.drain(..) {
-            self.outbox.enqueue_control(Frame::bare(FrameKind::Cancel, call, 0));
+        for cancel in self.pending_cancels.drain(..) {
+            self.outbox.enqueue_control(cancel);
         }
         self.flush_facts();
         let mut calls: Vec<_> = self.calls.iter_mut().collect();

@@ -26,12 +26,15 @@ impl CallState {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, in any combination")]
 pub(super) struct Call {
     pub(super) state: CallState,
     /// Fleet of the proxy that opened the call.
     pub(super) fleet: FleetKeys,
     /// Digest of the client whose call it is; `None`: a client like no other.
     pub(super) client: Option<u64>,
+    /// The owner retains what the call writes, and is told when its proxy is done with it.
+    pub(super) retained: bool,
     /// The link that reads the call; `None` while it waits to be attached.
     pub(super) link: Option<LinkId>,
     /// Chunks of the `open`.
@@ -61,6 +64,7 @@ impl Call {
             state: CallState::Receiving,
             fleet,
             client: None,
+            retained: false,
             link: Some(link),
             request,
             credited: 0,

@@ -26,6 +26,13 @@ pub enum SlaveEvent {
         /// Id of the call.
         call: CallId,
     },
+    /// The proxy has no more business with a call that the owner retains.
+    Released {
+        /// Id of the call.
+        call: CallId,
+        /// Whether its client may come back to it.
+        may_return: bool,
+    },
     /// The reader has caught up: a producer that was told to wait may go on.
     Writable {
         /// Id of the call.

@@ -31,7 +31,7 @@ impl SlaveEnd {
             FrameKind::Open => self.receive_open(link, frame, now),
             FrameKind::Cancel => {
                 if self.is_open_to(link, frame.call) {
-                    self.remove(frame.call);
+                    self.release(frame.call, !frame.flags.has(Flags::FORGET));
                 }
                 Ok(())
             }
@@ -166,7 +166,7 @@ impl SlaveEnd {
             self.events.push_back(SlaveEvent::Writable { call: id });
         }
         if call.state == CallState::Ended && call.response.is_empty() {
-            self.calls.remove(&id);
+            self.release(id, !frame.flags.has(Flags::FORGET));
         } else {
             self.enqueue(id);
         }

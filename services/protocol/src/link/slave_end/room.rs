@@ -40,6 +40,13 @@ impl SlaveEnd {
         }
     }
 
+    /// Says that the owner retains what a call writes: it learns with [`SlaveEvent::Released`] that the proxy is done with the call,
+    /// once, also where the call is stopped. Returns whether the call is known: of another nothing is told.
+    pub fn set_retained(&mut self, id: CallId) -> bool {
+        let call = self.calls.get_mut(&id);
+        call.map(|call| call.retained = true).is_some()
+    }
+
     /// Makes room for so many bytes of a call. Where there is too little, calls whose readers have taken nothing for
     /// [`STALLED_AFTER`] are given up, unless all of them would not be enough: of the client that holds most unread bytes first, and of
     /// that client the longest stalled. Returns whether the bytes fit.

@@ -165,7 +165,15 @@ impl SlaveEnd {
 
     /// Forgets a call, and has it stopped if it runs.
     pub(super) fn remove(&mut self, id: CallId) {
+        self.release(id, true);
+    }
+
+    /// Forgets a call likewise. `may_return`: its client may come back to what the owner retains of it.
+    pub(super) fn release(&mut self, id: CallId, may_return: bool) {
         let Some(call) = self.calls.remove(&id) else { return };
+        if call.retained {
+            self.events.push_back(SlaveEvent::Released { call: id, may_return });
+        }
         self.journal_bytes -= call.response.bytes();
         self.assembly_bytes -= call.request.pending_bytes();
         if call.state.is_running() {

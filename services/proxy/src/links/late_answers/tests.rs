@@ -320,7 +320,7 @@ impl World {
             Step::Forget(call) => {
                 let call = call.index(self.calls.len());
                 let at = &self.links[self.calls[call].link];
-                at.slave.abandon(CallId::new(InstanceId(1), call as u64 + 1), self.now);
+                at.slave.abandon(CallId::new(InstanceId(1), call as u64 + 1), true, self.now);
                 self.calls[call].open &= self.take(call).is_none();
                 self.calls[call].open = false;
             }
