@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use memchr::memmem;
 use protocol::mcp::era::Era;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{BenchError, Result};
 use crate::request::{RequestBuilder, Template, echo_text, fresh_id};
@@ -61,8 +62,13 @@ impl Client {
 
     /// Opens a session (legacy); an earlier one is abandoned.
     pub(crate) async fn new_session(&mut self) -> Result<()> {
+        self.new_session_with(&json!({})).await
+    }
+
+    /// The same with these capabilities.
+    pub(crate) async fn new_session_with(&mut self, capabilities: &Value) -> Result<()> {
         self.builder.session = None;
-        let mut initialize = self.builder.initialize();
+        let mut initialize = self.builder.initialize(capabilities);
         let mut body = Vec::new();
         self.exchange(initialize.with_id(&fresh_id()), &mut body).await?;
         let head = self.response.head();
@@ -124,12 +130,64 @@ impl Client {
         ))
     }
 
-    /// Opens a stream of changes (modern) and waits until it is acknowledged. The connection serves nothing else from then on.
-    pub(crate) async fn listen(&mut self) -> Result<()> {
-        self.stream.write(&self.builder.listen()).await?;
+    /// Returns the builder of this client's requests.
+    pub(crate) fn builder(&self) -> &RequestBuilder {
+        &self.builder
+    }
+
+    /// Sends a request; an error unless the answer is JSON of at least so many bytes that contains `words`.
+    pub(crate) async fn ask(&mut self, request: &mut Template, words: &str, bytes: usize) -> Result<()> {
+        let mut body = Vec::with_capacity(bytes + 1024);
+        self.exchange(request.with_id(&fresh_id()), &mut body).await?;
+        let head = self.response.head();
+        let right = head.status == 200 && head.json && body.len() >= bytes;
+        if right && memmem::find(&body, words.as_bytes()).is_some() {
+            return Ok(());
+        }
+        Err(wrong(words, &format!("status {}, {} bytes: {}", head.status, body.len(), text(&body))))
+    }
+
+    /// Sends a call whose tool asks its client once, accepts over another connection of the same session, and reads the result.
+    pub(crate) async fn ask_and_accept(
+        &mut self,
+        replies: &mut Self,
+        request: &mut Template,
+        words: &str,
+    ) -> Result<()> {
+        self.stream.write(request.with_id(&fresh_id())).await?;
         self.response.reset();
         let mut body = Vec::new();
-        while memchr::memmem::find(&body, b"notifications/subscriptions/acknowledged").is_none() {
+        let mut answered = false;
+        loop {
+            let read = self.stream.read(&mut self.buffer).await?;
+            let is_over = read == 0 || self.response.feed(&self.buffer[..read], &mut body)?;
+            if let Some(id) = question(&body).filter(|_| !answered) {
+                answered = true;
+                let accepted = json!({ "action": "accept", "content": { "yes": true } });
+                replies.builder.session.clone_from(&self.builder.session);
+                let reply = replies.builder.reply(&id, &accepted);
+                let mut nothing = Vec::new();
+                replies.exchange(&reply, &mut nothing).await?;
+                if replies.response.head().status != 202 {
+                    return Err(wrong("a reply", &text(&nothing)));
+                }
+            }
+            if is_over {
+                break;
+            }
+        }
+        if answered && memmem::find(&body, words.as_bytes()).is_some() {
+            return Ok(());
+        }
+        Err(wrong(words, &text(&body)))
+    }
+
+    /// Opens a stream of changes (modern), also of these resources, and waits until it is acknowledged. The connection serves nothing else from then on.
+    pub(crate) async fn listen(&mut self, resources: &[&str]) -> Result<()> {
+        self.stream.write(&self.builder.listen(resources)).await?;
+        self.response.reset();
+        let mut body = Vec::new();
+        while memmem::find(&body, b"notifications/subscriptions/acknowledged").is_none() {
             let read = self.stream.read(&mut self.buffer).await?;
             if read == 0 || self.response.feed(&self.buffer[..read], &mut body)? {
                 let head = self.response.head();
@@ -158,6 +216,17 @@ impl Client {
             }
         }
     }
+}
+
+/// Returns the id of a server's request among the whole events of a stream.
+fn question(body: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(body).ok()?;
+    let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
+    let mut messages = whole.lines().filter_map(|line| line.strip_prefix("data: "));
+    messages.find_map(|json| {
+        let message: Value = serde_json::from_str(json).ok()?;
+        message.get("method").and(message.get("id")).cloned()
+    })
 }
 
 /// Counts a body too large to keep.

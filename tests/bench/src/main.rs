@@ -34,7 +34,7 @@ use clap::{Parser, ValueEnum};
 
 use bounds::Bounds;
 use report::{Chapter, Plot};
-use sections::{Effort, against, arrangements, busy, calls, check, flat, idle, large, storm};
+use sections::{Effort, against, arrangements, busy, calls, check, flat, idle, kinds, large, storm};
 
 /// Measures mcp-relay on this machine.
 #[derive(Debug, Parser)]
@@ -77,6 +77,8 @@ enum Section {
     Calls,
     /// CPU time of calls with other backends, and with TLS.
     Arrangements,
+    /// Prompts, resources, elicitation and subscriptions.
+    Kinds,
     /// Memory and small calls while a 50 MB result passes.
     Large,
     /// Memory of idle slaves and streams, and small calls beside them.
@@ -92,6 +94,7 @@ impl Section {
         match self {
             Self::Calls => calls::run(binary, effort),
             Self::Arrangements => arrangements::run(binary, effort),
+            Self::Kinds => kinds::run(binary, effort),
             Self::Large => large::run(binary, effort),
             Self::Idle => idle::run(binary, effort),
             Self::Flat => flat::run(binary, effort),

@@ -82,20 +82,34 @@ impl Template {
 impl RequestBuilder {
     /// `tools/call` of `echo` with a text of `len` bytes that begins with the request's id.
     pub(crate) fn echo(&self, len: usize) -> Template {
-        Template::new(
-            self.tool("echo", &json!({ "text": echo_text(PLACEHOLDER, len) })),
-            PLACEHOLDER.as_bytes(),
-        )
+        self.tool("echo", &json!({ "text": echo_text(PLACEHOLDER, len) }))
     }
 
     /// `tools/call` of `payload`.
     pub(crate) fn payload(&self, bytes: usize) -> Template {
-        Template::new(self.tool("payload", &json!({ "bytes": bytes })), PLACEHOLDER.as_bytes())
+        self.tool("payload", &json!({ "bytes": bytes }))
     }
 
-    /// Modern `subscriptions/listen` for changes of the list of tools.
-    pub(crate) fn listen(&self) -> Vec<u8> {
+    /// A request that names this.
+    pub(crate) fn naming(&self, method: &str, name: &str, mut params: Value) -> Template {
+        if self.era == Era::Modern {
+            params["_meta"] = Self::meta();
+        }
+        let mirrored = Mirrored { method, name: Some(name) };
+        Template::new(self.post(&request(method, &params), Some(mirrored)), PLACEHOLDER.as_bytes())
+    }
+
+    /// A response of a legacy client to a request of a server, whose `id` is raw JSON.
+    pub(crate) fn reply(&self, id: &Value, result: &Value) -> Vec<u8> {
+        self.post(&json!({ "jsonrpc": "2.0", "id": id, "result": result }), None)
+    }
+
+    /// Modern `subscriptions/listen` for changes of the list of tools, and of these resources.
+    pub(crate) fn listen(&self, resources: &[&str]) -> Vec<u8> {
         let mut params = json!({ "notifications": { "toolsListChanged": true } });
+        if !resources.is_empty() {
+            params["notifications"]["resourceSubscriptions"] = json!(resources);
+        }
         params["_meta"] = Self::meta();
         self.post(&request(LISTEN, &params), Some(Mirrored { method: LISTEN, name: None }))
     }
@@ -108,11 +122,11 @@ impl RequestBuilder {
         })
     }
 
-    /// Legacy `initialize`.
-    pub(crate) fn initialize(&self) -> Template {
+    /// Legacy `initialize` of a client with these capabilities.
+    pub(crate) fn initialize(&self, capabilities: &Value) -> Template {
         let params = json!({
             "protocolVersion": Version::NEWEST_LEGACY,
-            "capabilities": {},
+            "capabilities": capabilities,
             "clientInfo": { "name": "mcp-relay-bench", "version": "1" },
         });
         Template::new(self.post(&request("initialize", &params), None), PLACEHOLDER.as_bytes())
@@ -123,12 +137,9 @@ impl RequestBuilder {
         self.post(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }), None)
     }
 
-    fn tool(&self, name: &str, arguments: &Value) -> Vec<u8> {
-        let mut params = json!({ "name": name, "arguments": arguments });
-        if self.era == Era::Modern {
-            params["_meta"] = Self::meta();
-        }
-        self.post(&request("tools/call", &params), Some(Mirrored { method: "tools/call", name: Some(name) }))
+    /// `tools/call`.
+    pub(crate) fn tool(&self, name: &str, arguments: &Value) -> Template {
+        self.naming("tools/call", name, json!({ "name": name, "arguments": arguments }))
     }
 
     /// `mirrored`: method and name, which modern clients repeat in headers.
@@ -219,6 +230,9 @@ mod tests {
         let legacy = String::from_utf8(builder(Era::Legacy).echo(20).bytes).unwrap();
         assert!(legacy.contains("MCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: s\r\n"));
         assert!(!legacy.contains("_meta"));
-        assert_eq!(body(&builder(Era::Legacy).initialize().bytes)["params"]["protocolVersion"], "2025-11-25");
+        assert_eq!(
+            body(&builder(Era::Legacy).initialize(&json!({})).bytes)["params"]["protocolVersion"],
+            "2025-11-25"
+        );
     }
 }

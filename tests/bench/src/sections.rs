@@ -7,6 +7,7 @@ pub(crate) mod calls;
 pub(crate) mod check;
 pub(crate) mod flat;
 pub(crate) mod idle;
+pub(crate) mod kinds;
 pub(crate) mod large;
 pub(crate) mod storm;
 pub(crate) mod targets;

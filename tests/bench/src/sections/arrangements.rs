@@ -109,10 +109,7 @@ fn start(binary: &Path, arrangement: Arrangement) -> Result<Started> {
     let mut upstream = None;
     let entry = match arrangement {
         Arrangement::Plain | Arrangement::Tls => None,
-        Arrangement::Stdio => {
-            let own = std::env::current_exe().doing("finding this program")?;
-            Some(json!({ "command": own, "args": ["--stdio-server"] }))
-        }
+        Arrangement::Stdio => Some(stdio_child()?),
         Arrangement::Http => {
             let started = Relay::start(binary)?;
             let entry = json!({ "url": format!("http://{}/mcp", started.direct) });
@@ -131,8 +128,14 @@ fn start(binary: &Path, arrangement: Arrangement) -> Result<Started> {
     Ok(Started { relay, _upstream: upstream, _files: files })
 }
 
+/// Returns the entry of a backend that is a child of the slave.
+pub(super) fn stdio_child() -> Result<Value> {
+    let own = std::env::current_exe().doing("finding this program")?;
+    Ok(json!({ "command": own, "args": ["--stdio-server"] }))
+}
+
 /// Writes a file of backends with this one.
-fn backends(files: &TempDir, entry: &Value) -> Result<std::path::PathBuf> {
+pub(super) fn backends(files: &TempDir, entry: &Value) -> Result<std::path::PathBuf> {
     let path = files.path().join("mcp.json");
     let file = json!({ "mcpServers": { "bench": entry } });
     std::fs::write(&path, file.to_string()).doing("writing a file of backends")?;

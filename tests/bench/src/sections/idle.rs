@@ -113,7 +113,7 @@ async fn open_all(
         let target = target.clone();
         async move {
             let mut client = Client::open(&target, Era::Modern).await?;
-            client.listen().await?;
+            client.listen(&[]).await?;
             Ok(client)
         }
     });
