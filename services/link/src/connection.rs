@@ -164,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stream.shutdown().await?;
         if self.reading == Reading::Failed {
             // Dropping a socket with unread bytes would reset the connection, and the peer could lose the close frame.
-            let mut rest = [0; 4096];
+            let mut rest = vec![0; 4096];
             while self.stream.read(&mut rest).await? > 0 {}
         }
         Ok(())

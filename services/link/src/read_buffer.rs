@@ -7,8 +7,14 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Smallest read, in bytes; the buffer of an idle link has this size.
+/// Smallest read of a link in use, in bytes.
 const MIN_READ: usize = 4 * 1024;
+
+/// Read of an idle link, in bytes: there are thousands of them, and all that comes is pings and pongs.
+const IDLE_READ: usize = 512;
+
+/// Bytes of a read from which on the link is in use: no ping is as long.
+const IN_USE: usize = 128;
 
 /// Largest read, in bytes.
 const MAX_READ: usize = 256 * 1024;
@@ -26,14 +32,24 @@ pub(crate) struct ReadBuffer {
     /// Bytes that the frame under way still lacks, to be read at once.
     missing: usize,
     small_reads: u8,
+    /// Nothing more than pings and pongs was read since the last look.
     idle: bool,
+    /// The memory is larger than an idle link's.
+    is_large: bool,
 }
 
 impl ReadBuffer {
     /// Creates a buffer that already holds `bytes` and never reads more than about `max_message` bytes at once.
     pub(crate) fn new(bytes: BytesMut, max_message: usize) -> Self {
-        let mut buffer =
-            Self { bytes, size: MIN_READ, max_size: MIN_READ, missing: 0, small_reads: 0, idle: false };
+        let mut buffer = Self {
+            bytes,
+            size: MIN_READ,
+            max_size: MIN_READ,
+            missing: 0,
+            small_reads: 0,
+            idle: false,
+            is_large: true,
+        };
         buffer.set_limit(max_message);
         buffer
     }
@@ -63,7 +79,7 @@ impl ReadBuffer {
         let spare = self.make_room();
         let polled = pin!(stream.read_buf(&mut self.bytes)).poll(cx);
         if let Poll::Ready(Ok(read)) = polled {
-            self.idle = false;
+            self.idle &= read < IN_USE;
             self.adapt(read, spare);
         }
         polled
@@ -74,15 +90,21 @@ impl ReadBuffer {
         let spare = self.bytes.capacity() - self.bytes.len();
         let missing = self.missing.min(MAX_READ);
         if spare < (self.size / 2).max(missing) {
-            self.bytes.reserve(self.size.max(missing));
+            let wanted = self.size.max(missing);
+            self.bytes.reserve(wanted);
+            self.is_large |= wanted > IDLE_READ;
         }
         self.bytes.capacity() - self.bytes.len()
     }
 
     fn adapt(&mut self, read: usize, spare: usize) {
         if read == spare {
-            self.size = (self.size * 2).min(self.max_size);
+            self.size = (self.size * 2).clamp(MIN_READ, self.max_size);
             self.small_reads = 0;
+        } else if self.size < MIN_READ {
+            if read >= IN_USE {
+                self.size = MIN_READ;
+            }
         } else if read < self.size / 4 {
             self.small_reads += 1;
             if self.small_reads >= SHRINK_AFTER {
@@ -94,13 +116,12 @@ impl ReadBuffer {
         }
     }
 
-    /// Frees memory if nothing was read since the last call.
+    /// Frees memory if no more than pings and pongs were read since the last call.
     pub(crate) fn shrink_if_idle(&mut self) {
-        if std::mem::replace(&mut self.idle, true) && self.bytes.is_empty() {
-            self.size = MIN_READ;
-            if self.bytes.capacity() > MIN_READ {
-                self.bytes = BytesMut::new();
-            }
+        if std::mem::replace(&mut self.idle, true) && self.bytes.is_empty() && self.is_large {
+            self.size = IDLE_READ;
+            self.bytes = BytesMut::new();
+            self.is_large = false;
         }
     }
 
@@ -139,7 +160,36 @@ mod tests {
         buffer.shrink_if_idle();
         assert!(buffer.size > MIN_READ, "something was read since");
         buffer.shrink_if_idle();
-        assert!(buffer.size == MIN_READ && buffer.capacity() <= MIN_READ);
+        assert!(buffer.size == IDLE_READ && buffer.capacity() == 0);
+    }
+
+    #[test]
+    fn a_link_with_nothing_but_pings_keeps_little_and_one_in_use_reads_as_before() {
+        let mut buffer = ReadBuffer::new(BytesMut::new(), usize::MAX);
+        fill(&mut buffer, &[7; 3000]);
+        drop(buffer.take(3000));
+        let ping = |buffer: &mut ReadBuffer| {
+            fill(buffer, &[7; 14]);
+            drop(buffer.take(14));
+        };
+        for _ in 0..3 {
+            ping(&mut buffer);
+            buffer.shrink_if_idle();
+        }
+        for _ in 0..200 {
+            ping(&mut buffer);
+            buffer.shrink_if_idle();
+            assert!(buffer.capacity() <= IDLE_READ, "{}", buffer.capacity());
+        }
+        fill(&mut buffer, &[7; 200]);
+        assert_eq!(buffer.size, MIN_READ);
+        drop(buffer.take(200));
+        for _ in 0..10 {
+            fill(&mut buffer, &[7; 200]);
+            drop(buffer.take(200));
+        }
+        buffer.shrink_if_idle();
+        assert_eq!(buffer.size, MIN_READ, "it is in use");
     }
 
     #[test]

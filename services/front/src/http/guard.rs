@@ -169,7 +169,8 @@ async fn authenticate_by_text(
         let ending = key.and_then(|key| config.keys.revocation(key)).map(TextEnding::Key);
         return Ok((credential, ending));
     };
-    let token = tokens.verify(bearer).await.map_err(|error| match error {
+    // Boxed, since most requests do not come here, and a request's future has room for all of it.
+    let token = Box::pin(tokens.verify(bearer)).await.map_err(|error| match error {
         TokenError::Invalid(reason) => Failure::Unauthorized(reason.to_owned()),
         TokenError::Scopes(scopes) => Failure::InsufficientScope { scopes },
         TokenError::Unavailable { issuer } => Failure::IssuerUnavailable { issuer },

@@ -1,6 +1,7 @@
 //! Ends requests and open responses whose sender's key, token or certificate is not accepted any more. Must not know files of keys or issuers.
 
 use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use protocol::mcp::failure::Failure;
@@ -83,7 +84,7 @@ impl Ending {
 /// the call that it began, and `refused` is its result. A response that is still open ends with it too.
 pub(crate) async fn until_revoked<S>(
     mut ending: Ending,
-    handled: impl Future<Output = Handled<S>>,
+    handled: Pin<&mut impl Future<Output = Handled<S>>>,
     refused: impl FnOnce() -> Handled<S>,
 ) -> Handled<S> {
     let Handled { result, counted_by } = tokio::select! {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -219,12 +219,13 @@ where
                 Ok(admitted) => admitted,
                 Err(refusal) => return Handled::by_edge(label, Err(refusal)),
             };
+            let handled = pin!(handle(&context, head, body));
             match ending {
-                None => handle(&context, head, body).await,
+                None => handled.await,
                 Some(ending) => {
                     let refusal = context.refusal(ending.failure());
                     let refused = || Handled::by_edge(label, Err(refusal));
-                    until_revoked(ending, handle(&context, head, body), refused).await
+                    until_revoked(ending, handled, refused).await
                 }
             }
         }

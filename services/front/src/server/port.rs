@@ -94,7 +94,9 @@ impl Accepted {
         match self.tls {
             None => Some(Opened { stream: self.stream.into(), certificate: None }),
             Some(tls) => {
-                let accepted = timeout(HEADER_TIMEOUT, tls.accept(self.stream)).await.ok()?;
+                // Boxed, since the connection's task outlives it.
+                let accept = Box::pin(tls.accept(self.stream));
+                let accepted = timeout(HEADER_TIMEOUT, accept).await.ok()?;
                 let explained = |error: std::io::Error| {
                     let failure = runtime::tls::explain(&error, TlsPeer::Client { encrypted: "https://" });
                     tracing::debug!("A client's TLS failed: {failure}");

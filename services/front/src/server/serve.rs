@@ -137,7 +137,7 @@ async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, o
                 drop((share, open));
                 return hand_over(serving, then);
             }
-            return part(serving, overdue).await;
+            return Box::pin(part(serving, overdue)).await;
         }
         () = shutdown.draining() => Pin::new(serving.get_mut().get_mut()).graceful_shutdown(),
     }

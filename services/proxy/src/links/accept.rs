@@ -77,7 +77,8 @@ struct Connected {
 }
 
 async fn serve_connection(connected: Connected, context: Arc<AcceptContext>) {
-    if let Some((socket, registered)) = handshake(connected, &context).await {
+    // Boxed, since a handshake needs much more than the link that follows, which lasts.
+    if let Some((socket, registered)) = Box::pin(handshake(connected, &context)).await {
         run_link(socket, registered, &context.registry, context.times).await;
     }
 }
@@ -109,7 +110,7 @@ pub(super) async fn serve_opened(
     share: Unauthenticated,
     context: Arc<AcceptContext>,
 ) {
-    if let Some((socket, registered)) = enter(opened, peer, share, &context).await {
+    if let Some((socket, registered)) = Box::pin(enter(opened, peer, share, &context)).await {
         run_link(socket, registered, &context.registry, context.times).await;
     }
 }

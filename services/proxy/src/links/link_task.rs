@@ -62,7 +62,7 @@ pub(super) async fn run_link(
                 DisconnectReason::Closed | DisconnectReason::Drained => String::new(),
                 reason => reason.to_string(),
             };
-            socket.close(code, &text).await;
+            Box::pin(socket.close(code, &text)).await;
         }
         None => drop(socket),
     }

@@ -29,7 +29,7 @@ pub(crate) struct Crossing<'a> {
 pub(crate) async fn call(
     to: Crossing<'_>,
     name: &str,
-    request: Request,
+    request: Box<Request>,
     exchange: &mut Exchange,
 ) -> Result<Answer, Failure> {
     let has_tasks = request.header.kind == Some(Kind::Task) || request.header.method == "tools/call";
@@ -53,14 +53,15 @@ fn is_about_task(result: &[u8]) -> bool {
 async fn adapted(
     backend: &dyn Backend,
     name: &str,
-    request: Request,
+    request: Box<Request>,
     exchange: &mut Exchange,
 ) -> Result<Answer, Failure> {
     let (client, method) = (request.header.era, request.header.method.clone());
     let before = backend.version().map(Version::era);
-    let again = (client == Era::Legacy && before == Some(Era::Modern)).then(|| rounds::copy(&request));
+    let again =
+        (client == Era::Legacy && before == Some(Era::Modern)).then(|| Box::new(rounds::copy(&request)));
     let capabilities = (client == Era::Modern).then(|| rounds::declared(&request)).flatten();
-    let answer = backend.call(name, request, exchange).await?;
+    let answer = backend.call(name, *request, exchange).await?;
     let Some(era) = backend.version().map(Version::era).filter(|era| *era != client) else {
         return Ok(answer);
     };
@@ -72,7 +73,7 @@ async fn adapted(
     }
     match again {
         Some(first) if ResultType::of(&answer.payload) == ResultType::InputRequired => {
-            ask_in_rounds(backend, name, &first, answer, exchange).await
+            Box::pin(ask_in_rounds(backend, name, &first, answer, exchange)).await
         }
         _ => Ok(answer),
     }

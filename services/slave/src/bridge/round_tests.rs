@@ -72,7 +72,7 @@ async fn for_legacy(results: &[&'static str], capabilities: &str) -> (Result<Ans
     let raw = serde_json::value::RawValue::from_string(capabilities.to_owned()).unwrap();
     request.header.client_capabilities = Some(RawJson(raw));
     let to = Crossing { backend: &backend, owner: "b", tasks: &TaskIds::random() };
-    let answer = call(to, "t", request, &mut exchange).await;
+    let answer = call(to, "t", Box::new(request), &mut exchange).await;
     (answer, backend.seen.into_inner())
 }
 

@@ -1,6 +1,7 @@
 //! The run of a call from its arrival to its end. Must not know what kind of backend runs it.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,7 +65,8 @@ impl CallRunner {
     /// Runs a call and ends it, once, also when a backend's code panics.
     pub(super) async fn run(self: Arc<Self>, call: IncomingCall, sink: Box<dyn CallSink>) {
         if matches!(call.header.purpose, Purpose::Listen | Purpose::Inbox) {
-            return self.listeners.run(&call.header, &call.message, sink, &call.cancelled).await;
+            // Boxed, as all that few calls come to: a call's future has room for the largest of its steps.
+            return Box::pin(self.listeners.run(&call.header, &call.message, sink, &call.cancelled)).await;
         }
         let era = call.header.era;
         let mut trace = call.trace;
@@ -104,13 +106,15 @@ impl CallRunner {
         let own_name = route.own_name.clone().unwrap_or_else(|| request.name.clone());
         let running = RunningCall { lines, tool: &own_name, backend: &route.owner };
         running.log_start();
-        let work = AssertUnwindSafe(self.perform(&route, &recorder, request, &mut exchange)).catch_unwind();
-        // The work is polled first: most calls end before the other two would have to be armed.
-        let answer = tokio::select! {
-            biased;
-            done = work => done.unwrap_or(Err(Failure::Internal)),
-            () = call.cancelled.cancelled() => Err(Failure::Cancelled),
-            () = timeouts.expired() => Err(Failure::Timeout),
+        let answer = {
+            let work = pin!(self.perform(&route, &recorder, request, &mut exchange));
+            // The work is polled first: most calls end before the other two would have to be armed.
+            tokio::select! {
+                biased;
+                done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or(Err(Failure::Internal)),
+                () = call.cancelled.cancelled() => Err(Failure::Cancelled),
+                () = timeouts.expired() => Err(Failure::Timeout),
+            }
         };
         let outcome = BackendOutcome::from(&answer);
         let elapsed = started.elapsed();
@@ -125,12 +129,13 @@ impl CallRunner {
 
     /// Checks everything for which a call can be refused before it runs. Waits only where its tool may come with a backend that is in
     /// its first start.
-    async fn admit(&self, header: CallHeader, message: Bytes) -> Result<(Request, Arc<Route>), Failure> {
+    async fn admit(&self, header: CallHeader, message: Bytes) -> Result<(Box<Request>, Arc<Route>), Failure> {
         if self.shutdown.is_stopping() {
             log_refusal(header.name.as_deref().unwrap_or_default(), &Failure::Draining);
             return Err(Failure::Draining);
         }
-        let mut request = Request::parse(header, message).inspect_err(|why| log_refusal("", why))?;
+        let parsed = Request::parse(header, message).inspect_err(|why| log_refusal("", why))?;
+        let mut request = Box::new(parsed);
         if let Some(level) = request.header.session.as_deref().and_then(|key| self.log_levels.lock().get(key))
         {
             // What the session said last. The header's level helps a slave that was not there at that time.
@@ -166,22 +171,22 @@ impl CallRunner {
         &self,
         route: &Route,
         recorder: &CallRecorder,
-        request: Request,
+        request: Box<Request>,
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
         if let Some(step) = Step::of(&request.header.method) {
-            return self.listeners.step(step, route, &request, self.wait).await;
+            return Box::pin(self.listeners.step(step, route, &request, self.wait)).await;
         }
         let _permit = self.limit.acquire().await?;
         recorder.on_running(&route.owner);
         let own_name = route.own_name.clone().unwrap_or_else(|| request.name.clone());
         let to = Crossing { backend: &*route.backend, owner: &route.owner, tasks: &self.tasks };
-        let Some(version) = route.backend.version() else {
-            return bridge::call(to, &own_name, request, exchange).await;
-        };
+        let version = route.backend.version();
         let started = Instant::now();
         let answer = bridge::call(to, &own_name, request, exchange).await;
-        route.meters.record_backend_request(version, BackendOutcome::from(&answer), started.elapsed());
+        if let Some(version) = version {
+            route.meters.record_backend_request(version, BackendOutcome::from(&answer), started.elapsed());
+        }
         answer
     }
 }
