@@ -121,10 +121,8 @@ impl CallRunner {
         running.log_end(outcome, answer.as_ref().err(), elapsed);
         in_flight.record_end(outcome, elapsed);
         trace.finish(outcome);
-        exchange.end(match answer {
-            Ok(answer) => end_of(answer, era),
-            Err(failure) => CallEnd::failed(&failure, era),
-        });
+        let failed = |failure| CallEnd::failed(&failure, era);
+        exchange.end(answer.map_or_else(failed, |answer| end_of(answer, era)));
     }
 
     /// Checks everything for which a call can be refused before it runs. Waits only where its tool may come with a backend that is in

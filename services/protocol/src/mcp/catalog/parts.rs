@@ -44,7 +44,8 @@ struct BackendLists<L> {
 /// Catalog of one slave in parts.
 #[derive(Clone, Debug)]
 pub struct CatalogParts<L> {
-    backends: BTreeMap<String, BackendLists<L>>,
+    /// Boxed: a map has room for eleven, and nearly all slaves have one.
+    backends: BTreeMap<String, Box<BackendLists<L>>>,
     state: SlaveState,
 }
 
@@ -113,7 +114,7 @@ impl<L: HeldList> CatalogParts<L> {
             server: None,
             named: true,
         };
-        self.backends.insert(backend.to_owned(), new);
+        self.backends.insert(backend.to_owned(), Box::new(new));
         Ok(())
     }
 
@@ -171,7 +172,8 @@ impl<L: HeldList> CatalogParts<L> {
         let mut merged = MergedCatalog::default();
         merged.catalog.degraded.clone_from(&self.state.degraded);
         merged.catalog.unavailable = self.state.unavailable;
-        let mut backends: Vec<(&String, &BackendLists<L>)> = self.backends.iter().collect();
+        let mut backends: Vec<(&String, &BackendLists<L>)> =
+            self.backends.iter().map(|(name, backend)| (name, &**backend)).collect();
         backends.sort_by_key(|(_, backend)| backend.position);
         let server = |(name, backend): &(&String, &BackendLists<L>)| {
             let facts = Arc::clone(backend.server.as_ref()?);
