@@ -24,7 +24,7 @@ use protocol::link::outbox::ACK_DELAY;
 use protocol::link::proxy_end::{ProxyEnd, Sink};
 use protocol::link::session_fact::{SessionEnd, SessionFact};
 use protocol::link::slave_end::{ProxyPeer, SlaveEnd};
-use protocol::mcp::call_message::CALL_EVENTS;
+use protocol::mcp::call_message::{CALL_EVENTS, NEVER_OF_A_CALL};
 use protocol::mcp::canonical;
 use protocol::mcp::catalog::{
     CatalogPart, ListKind, MAX_BACKEND_NAME, MAX_BACKENDS, MAX_CATALOG, MAX_SERVER_FACTS,
@@ -297,6 +297,12 @@ fn the_notifications_of_a_call_are_those_of_the_code() {
     }
     let rows = document.lines().filter(|line| line.starts_with("| `notifications/"));
     assert_eq!(rows.count(), CALL_EVENTS.len());
+    let never = document.lines().find(|line| line.starts_with("Not among the others")).expect("the others");
+    for name in NEVER_OF_A_CALL {
+        let listed = CALL_EVENTS.iter().any(|event| event.method == name);
+        let short = name.trim_start_matches("notifications/");
+        assert!(listed || never.contains(&format!("`{short}`")), "{name} is not named");
+    }
 }
 
 struct IgnoringSink;

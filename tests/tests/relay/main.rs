@@ -30,6 +30,7 @@ mod edges;
 mod ejection;
 mod eras;
 mod exchanges;
+mod extensions;
 mod fleets;
 mod floods;
 mod health;

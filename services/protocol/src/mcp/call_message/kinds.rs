@@ -24,10 +24,30 @@ pub const CALL_EVENTS: [CallEvent; 2] = [
     CallEvent { method: "notifications/message", legacy: true, modern: true, progress: false },
 ];
 
+/// Notifications, in lower case, that come on no call's stream: they have ways of their own, or name what is the relay's. A name that ends
+/// with `/` stands for all that begin with it.
+pub const NEVER_OF_A_CALL: [&str; 11] = [
+    "notifications/cancelled",
+    "notifications/initialized",
+    "notifications/message",
+    "notifications/posted",
+    "notifications/progress",
+    "notifications/prompts/list_changed",
+    "notifications/resources/",
+    "notifications/roots/list_changed",
+    "notifications/subscriptions/",
+    "notifications/tasks/",
+    "notifications/tools/list_changed",
+];
+
+/// Row of all others, which extensions have: they are passed on as they stand.
+static EXTENSION: CallEvent = CallEvent { method: "", legacy: true, modern: true, progress: false };
+
 impl CallEvent {
     /// Returns the row of a method; `None`: no call has it.
     pub fn find(method: &[u8]) -> Option<&'static Self> {
-        CALL_EVENTS.iter().find(|event| event.method.as_bytes() == method)
+        let known = CALL_EVENTS.iter().find(|event| event.method.as_bytes() == method);
+        known.or_else(|| is_extension(method).then_some(&EXTENSION))
     }
 
     /// Returns whether a call of a client of this era may have it.
@@ -37,4 +57,18 @@ impl CallEvent {
             Era::Modern => self.modern,
         }
     }
+}
+
+/// Returns whether a method is that of a notification that no specification of ours names.
+fn is_extension(method: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"/_-.".contains(byte);
+    let rest = method.strip_prefix(b"notifications/").filter(|rest| !rest.is_empty());
+    if rest.is_none_or(|rest| !rest.iter().all(is_name)) {
+        return false;
+    }
+    let lower = method.to_ascii_lowercase();
+    !NEVER_OF_A_CALL.iter().any(|name| match name.strip_suffix('/') {
+        Some(_) => lower.starts_with(name.as_bytes()),
+        None => lower == name.as_bytes(),
+    })
 }

@@ -39,6 +39,8 @@ fn events_that_a_call_may_have() {
         r#" { "method" : "notif\u0069cations/message", "jsonrpc":"2.0", "params":{"level":"info","data":[{"id":1,"result":2}]}} "#,
         r#"{"jsonrpc":"2.0","method":"notifications/message","x":{"id":3},"params":{"progressToken":3}}"#,
         r#"{"jsonrpc":"2.0","method":"notifications/message"}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e"}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/com.example/What_is-next"}"#,
         r#"{"jsonrpc":"2.0","method":"notifications/message","ids":1,"i":2,"":3,"ſ":4,"params":{"ID":5,"progressTokens":6}}"#,
     ] {
         assert_eq!(event(message), Ok(()), "{message}");
@@ -125,6 +127,25 @@ const FORBIDDEN: &[(&str, MessageFault)] = &[
         MessageFault::NotANotification,
     ),
 ];
+
+#[test]
+fn notifications_that_have_ways_of_their_own_are_no_call_s_in_any_spelling() {
+    let is_refused = |method: &str| {
+        let params = r#"{"progressToken":"té"}"#;
+        let message = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
+        assert_eq!(event(&message), Err(MessageFault::Method), "{method}");
+    };
+    for name in NEVER_OF_A_CALL {
+        let name = if name.ends_with('/') { format!("{name}x") } else { name.to_owned() };
+        if !CALL_EVENTS.iter().any(|event| event.method == name) {
+            is_refused(&name);
+        }
+        is_refused(&name.to_ascii_uppercase().replace("NOTIFICATIONS/", "notifications/"));
+    }
+    for name in ["notifications/", "notifications/x y", "notifications/é", "Notifications/x", "x", ""] {
+        is_refused(name);
+    }
+}
 
 #[test]
 fn events_that_a_call_may_not_have() {

@@ -233,6 +233,9 @@ impl StdioBackend {
                     incoming::with_client_token(&line, range, &token)
                 }
                 Incoming::Log(message) => message,
+                Incoming::Extension(message) if ready.era == rules.era => message,
+                // What it means to a client of the other era, nobody here can say.
+                Incoming::Extension(_) => continue,
                 Incoming::Request(request) => {
                     asked.ask(request, exchange);
                     continue;

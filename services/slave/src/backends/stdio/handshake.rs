@@ -173,6 +173,7 @@ fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError>
         },
         Incoming::Progress { .. }
         | Incoming::Log(_)
+        | Incoming::Extension(_)
         | Incoming::Request(_)
         | Incoming::Withdrawn(_)
         | Incoming::Alive => Ok(None),

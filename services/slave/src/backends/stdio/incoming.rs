@@ -38,6 +38,8 @@ pub(super) enum Incoming {
     },
     /// A log message, to be passed on unchanged.
     Log(Bytes),
+    /// A notification of an extension, to be passed on unchanged to a client of the child's era.
+    Extension(Bytes),
     /// A request of the child to the client.
     Request(ChildRequest),
     /// The child's id of a request that it may have withdrawn.
@@ -61,6 +63,7 @@ impl Incoming {
             Self::Result(_)
             | Self::Progress { .. }
             | Self::Log(_)
+            | Self::Extension(_)
             | Self::Request(_)
             | Self::Withdrawn(_)
             | Self::Alive => CallOutcome::Success,
@@ -70,9 +73,11 @@ impl Incoming {
     /// Returns the bytes that are held while the message waits for its reader.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Progress { line, .. } | Self::Log(line) | Self::Result(line) | Self::Error(line) => {
-                line.len()
-            }
+            Self::Progress { line, .. }
+            | Self::Log(line)
+            | Self::Extension(line)
+            | Self::Result(line)
+            | Self::Error(line) => line.len(),
             Self::Request(request) => request.size(),
             Self::Withdrawn(id) => id.len(),
             Self::Failed(_) | Self::Alive => 0,

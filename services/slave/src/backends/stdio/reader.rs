@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use protocol::mcp::call_message::CallEvent;
 use protocol::mcp::catalog::ListKind;
 use protocol::mcp::envelope::Text;
 use protocol::mcp::log_level::LogLevel;
@@ -260,7 +261,7 @@ impl OutputReader {
             // Expected, but nothing follows from them.
             "notifications/subscriptions/acknowledged" => true,
             "notifications/cancelled" => self.on_withdrawal(params),
-            _ => false,
+            _ => CallEvent::find(method.as_bytes()).is_some() && self.session.pass_extension(line, self.of),
         };
         if !routed {
             tracing::debug!(

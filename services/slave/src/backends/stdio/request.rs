@@ -69,6 +69,7 @@ pub(super) fn expect_result(answer: Incoming, method: &'static str) -> Result<By
         Incoming::Failed(failure) => Err(RequestError::of(failure, method)),
         Incoming::Progress { .. }
         | Incoming::Log(_)
+        | Incoming::Extension(_)
         | Incoming::Request(_)
         | Incoming::Withdrawn(_)
         | Incoming::Alive => {

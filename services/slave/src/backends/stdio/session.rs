@@ -66,6 +66,16 @@ struct RequestTable {
     closed: Option<Failure>,
 }
 
+impl RequestTable {
+    /// Returns the clients' calls, by their ids; of one that came on the stream of request `of`, that one.
+    fn calls(&self, of: Option<u64>) -> impl Iterator<Item = (u64, &LogReader)> + Clone {
+        self.pending.iter().filter_map(move |(id, pending)| match &pending.kind {
+            RequestKind::Call { logs, .. } if of.is_none_or(|of| of == *id) => Some((*id, logs)),
+            _ => None,
+        })
+    }
+}
+
 /// The session with one child.
 pub(super) struct Session {
     /// The backend's name.
@@ -173,10 +183,7 @@ impl Session {
     pub(super) fn pass_log(&self, line: &Bytes, level: LogLevel, of: Option<u64>) -> bool {
         let table = self.table.lock();
         let message = LogMessage { level, default: self.log_level.default_level() };
-        let calls = table.pending.iter().filter_map(|(id, pending)| match &pending.kind {
-            RequestKind::Call { logs, .. } if of.is_none_or(|of| of == *id) => Some((*id, logs)),
-            _ => None,
-        });
+        let calls = table.calls(of);
         let recipients = recipients(calls, message);
         for (id, pending) in &table.pending {
             if recipients.contains(id) {
@@ -191,16 +198,20 @@ impl Session {
         !recipients.is_empty()
     }
 
+    /// Passes a notification of an extension to the call that a request of the child would be for. Returns false if there is none.
+    pub(super) fn pass_extension(&self, line: &Bytes, of: Option<u64>) -> bool {
+        let table = self.table.lock();
+        let owner = owner(table.calls(of)).and_then(|id| table.pending.get(&id));
+        owner.is_some_and(|pending| self.push(pending, Incoming::Extension(line.clone())))
+    }
+
     /// Passes a request of the child to the call that it is for: that of the stream `of` where it came on one's.
     ///
     /// # Errors
     /// Why it is for none.
     pub(super) fn pass_request(&self, request: ChildRequest, of: Option<u64>) -> Result<(), &'static str> {
         let table = self.table.lock();
-        let calls = table.pending.iter().filter_map(|(id, pending)| match &pending.kind {
-            RequestKind::Call { logs, .. } if of.is_none_or(|of| of == *id) => Some((*id, logs)),
-            _ => None,
-        });
+        let calls = table.calls(of);
         if calls.clone().next().is_none() {
             return Err("no call is in flight whose client could be asked");
         }
@@ -335,7 +346,11 @@ impl OutboundRequest {
                 self.waiting.sign.store(false, Ordering::Relaxed);
                 return next;
             }
-            Incoming::Progress { .. } | Incoming::Log(_) | Incoming::Request(_) | Incoming::Withdrawn(_) => {
+            Incoming::Progress { .. }
+            | Incoming::Log(_)
+            | Incoming::Extension(_)
+            | Incoming::Request(_)
+            | Incoming::Withdrawn(_) => {
                 self.waiting.bytes.fetch_sub(next.size(), Ordering::Relaxed);
                 return next;
             }
