@@ -1,6 +1,7 @@
 //! Serves the clients' port until the shutdown. Must not know what takes the calls.
 
 use std::error::Error;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::server::conn::http1;
@@ -45,6 +46,13 @@ struct Admitted<C> {
     share: ConnectionShare,
 }
 
+/// An open connection.
+struct Serving<C: Calls> {
+    connection: Watched<RepollOnSelfWake<ClientConnection<C>>>,
+    pending: Pending,
+    share: ConnectionShare,
+}
+
 /// Serves `edge` until the shutdown, and `ops` too, if given.
 ///
 /// When the process drains, idle connections close at once, busy ones when their answers are complete or the grace is
@@ -73,7 +81,8 @@ pub async fn serve<C: Calls>(
         tokio::select! {
             accepted = port.accept() => {
                 if let Some(admitted) = admit(accepted) {
-                    tokio::spawn(serve_connection(admitted, shutdown.clone(), receiver.clone()));
+                    let opening = Box::pin(open_connection(admitted, shutdown.clone()));
+                    tokio::spawn(serve_connection(opening, shutdown.clone(), receiver.clone()));
                 }
             }
             () = shutdown.draining() => break,
@@ -108,8 +117,8 @@ async fn refuse_rest<C: Calls>(
     let _ = timeout(DRAIN_REPLY_TIMEOUT, all).await;
 }
 
-/// Serves one connection. Holds `open` until its last answer is complete.
-async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, open: watch::Receiver<()>) {
+/// Opens one connection; `None`: there is none to serve. A future of its own, since a connection lasts and needs less than its opening.
+async fn open_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown) -> Option<Serving<C>> {
     let Admitted { accepted, service, progress, pending, share } = admitted;
     let handshake_limit = async {
         shutdown.draining().await;
@@ -119,14 +128,23 @@ async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, o
         stream = accepted.handshake(progress.stall()) => stream,
         () = handshake_limit => None,
     };
-    let Some(Opened { stream, certificate }) = stream else { return };
+    let Opened { stream, certificate } = stream?;
     let service = service.showing(certificate);
     let mut builder = http1::Builder::new();
     // The progress has the time limit of heads, since hyper's would end idle connections too.
     builder.header_read_timeout(None).half_close(false).max_buf_size(MAX_BUFFERED);
     let stream = WatchedStream::new(stream, progress.clone());
     let serving = RepollOnSelfWake::new(builder.serve_connection(TokioIo::new(stream), service));
-    let mut serving = Watched::new(serving, progress);
+    Some(Serving { connection: Watched::new(serving, progress), pending, share })
+}
+
+/// Serves one connection. Holds `open` until its last answer is complete.
+async fn serve_connection<C: Calls>(
+    opening: Pin<Box<impl Future<Output = Option<Serving<C>>>>>,
+    shutdown: Shutdown,
+    open: watch::Receiver<()>,
+) {
+    let Some(Serving { connection: mut serving, pending, share }) = opening.await else { return };
     tokio::select! {
         // Errors here are the client's: it went away or does not speak HTTP. It was answered if that was possible.
         ended = &mut serving => {
