@@ -48,7 +48,7 @@ impl Effort {
         slaves: 1000,
         streams: 10_000,
         storm: 5000,
-        storm_rate: "200",
+        storm_rate: "250",
     };
 
     /// A rough run of less than a minute.

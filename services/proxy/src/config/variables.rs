@@ -10,7 +10,7 @@ runtime::variables! {
     slave_codes secret = Says("no slave can connect"), "Comma-separated codes; a slave must present one of them. Spaces around a code are ignored; upper and lower case differ.";
     slave_codes_file path_of_secrets = Says("SLAVE_CODES only"), "Path of a file of more codes: one per line, or YAML entries with name, labels, tools, provided names, bounds and times. Read again when it changes and at SIGHUP: see docs/secure/slave-codes.md.";
     slaves_on_client_port = Value("0"), "1: slaves may connect to the clients' port, too, at the path /link (PROXY_SERVER_URL=wss://host/link), so that one name, one port and one certificate serve both. Their codes, rates and accounts are those of the slaves' port, which stays open.";
-    handshake_rate = Value("200"), "Slave connections that may begin per second, half as many at once; the rest are rejected (503 with Retry-After). 0: no limit.";
+    handshake_rate = Value("250"), "Slave connections that may begin per second, half as many at once; the rest are rejected (503 with Retry-After). 0: no limit.";
     trusted_proxies = Says("no forwarding header is trusted"), "Comma-separated networks of ingresses and load balancers whose X-Forwarded-For or Forwarded names the real client or slave.";
     tls_cert path = Says("both ports are plain"), "PEM file of the proxy's certificate and its chain; both ports then use TLS. TLS files are read again when they change and at SIGHUP.";
     tls_key path_of_secrets = Says("needed with TLS_CERT"), "PEM file of the key of TLS_CERT.";

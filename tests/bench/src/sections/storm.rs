@@ -198,7 +198,7 @@ fn chapter(slaves: usize, rate: &str, found: &Measurement) -> Chapter {
         |b| format!("{:.1} s", b.as_secs_f64()),
     );
     let text = format!(
-        "The benchmark's own process simulates {slaves} slaves with the reconnect delays of real ones. A client calls one further, real slave \
+        "The benchmark's own process simulates {slaves} slaves with the reconnect delays of real ones. A client has called one further, real slave before, and calls it \
          every {} ms. The proxy is killed (SIGKILL) and starts again {} s later on the same ports, with HANDSHAKE_RATE={rate}. Time until all slaves were linked again: {seconds}. \
          The proxy accepted {} handshakes, {mean:.0} a second on average and {peak} in the busiest second, and rejected {rejected} connections with a time to retry after. \
          The client got its first answer after {:.1} s; then {} calls were answered and {} failed, and the slowest took {:.0} ms. \
