@@ -72,6 +72,12 @@ impl Client {
         Self::legacy_on(address, "/mcp", LEGACY).await
     }
 
+    /// The same client on another path.
+    #[must_use]
+    pub fn on_path(self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self }
+    }
+
     /// A legacy client of this version on this path that has initialized.
     pub async fn legacy_on(address: SocketAddr, path: &str, version: &str) -> Self {
         let mut client = Self { path: path.into(), version: version.into(), ..Self::modern(address) };

@@ -18,6 +18,7 @@ pub(crate) mod health;
 mod listen;
 mod message;
 mod metadata;
+pub(crate) mod operator;
 pub(crate) mod path;
 mod post;
 pub(crate) mod request_body;

@@ -90,7 +90,7 @@ impl Exporters {
         let start = |config| Traces::start(config, mode.traced_as(), VERSION);
         let traces = common.traces.as_ref().map(start).transpose();
         let traces = traces.context("traces cannot be set up")?;
-        if common.ops.ui {
+        if common.ops.ui.is_on() {
             telemetry::keep_lines();
         }
         telemetry::init(mode.service(), &common.log).context("the log cannot be set up")?;

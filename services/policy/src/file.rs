@@ -310,7 +310,9 @@ fn argument(cursor: &Cursor<'_>) -> Option<Argument> {
 }
 
 fn roles(cursor: &Cursor<'_>) -> Roles {
-    let Some(entries) = cursor.entries_of(&["metrics", "api", "ui"]) else { return Roles::default() };
+    let Some(entries) = cursor.entries_of(&["metrics", "api", "ui", "operate"]) else {
+        return Roles::default();
+    };
     let who = |key| entries.get(key).map(|cursor| read_who(&cursor)).unwrap_or_default();
-    Roles { metrics: who("metrics"), api: who("api"), ui: who("ui") }
+    Roles { metrics: who("metrics"), api: who("api"), ui: who("ui"), operate: who("operate") }
 }

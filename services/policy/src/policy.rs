@@ -113,9 +113,12 @@ impl Policy {
         &self.contents.tests
     }
 
-    /// Returns whether an operator has a role; without a section for operators everybody has who is let in.
+    /// Returns whether an operator has a role. Without a section for operators everybody who is let in may read, and nobody may operate.
     pub fn allows_operator(&self, role: Role, operator: &Requester<'_>) -> bool {
-        self.contents.operators.as_ref().is_none_or(|roles| roles.allow(role, operator))
+        match &self.contents.operators {
+            Some(roles) => roles.allow(role, operator),
+            None => role != Role::Operate,
+        }
     }
 
     /// Returns a client as the rules see it.

@@ -1,9 +1,9 @@
-//! Roles of operators: who may read what of the operators' endpoints. Must not know HTTP.
+//! Roles of operators: who may read and do what at the operators' endpoints. Must not know HTTP.
 
 use crate::requester::Requester;
 use crate::who::{Who, any_contains};
 
-/// What an operator may read.
+/// What an operator may read or do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Metrics.
@@ -12,6 +12,8 @@ pub enum Role {
     Api,
     /// What the status page shows.
     Ui,
+    /// Running tools and draining slaves by the status page.
+    Operate,
 }
 
 /// Who has which role.
@@ -20,6 +22,7 @@ pub(crate) struct Roles {
     pub(crate) metrics: Vec<Who>,
     pub(crate) api: Vec<Who>,
     pub(crate) ui: Vec<Who>,
+    pub(crate) operate: Vec<Who>,
 }
 
 impl Roles {
@@ -28,6 +31,7 @@ impl Roles {
             Role::Metrics => &self.metrics,
             Role::Api => &self.api,
             Role::Ui => &self.ui,
+            Role::Operate => &self.operate,
         };
         any_contains(who, client)
     }

@@ -9,7 +9,7 @@ mod variables;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::config::{AUDIT, CommonConfig, EVERY, OUTBOUND, TRACES, secret_list};
+use runtime::config::{AUDIT, CommonConfig, EVERY, OUTBOUND, StatusPage, TRACES, secret_list};
 use runtime::env::{Reader, Setting, Var, parse};
 use runtime::listen::ListenAddr;
 use runtime::secret::{KeyOrigin, SecretSet};
@@ -169,6 +169,9 @@ impl ProxyConfig {
             broker: BrokerConfig::read(reader, &common),
             common,
         };
+        if config.common.ops.ui == StatusPage::Full && config.policy.is_none() {
+            reader.warn("UI is full but POLICY is not set: nobody may operate, since only the role operate in its section operators lets an operator run tools and drain slaves");
+        }
         check_counts(reader, &settings, &config);
         check_fleet(reader, &settings, &config);
         let files = FileSettings {

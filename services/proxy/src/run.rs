@@ -92,7 +92,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
     let access = edge.access_report(ports.ops.scope());
-    let served = Served { access, tls: secured_ports, guards };
+    let served = Served { access, tls: secured_ports, guards, page: config.common.ops.ui };
     access.log();
     let fleet = core.registry.share_fleet();
     tasks.extend(broker.clone().map(|broker| broker::follow(broker, reload.clone())));
@@ -147,7 +147,8 @@ impl Core {
             balance: config.balance,
         };
         let start = StartWindow::begin(Instant::now(), config.start_window, codes.current().len());
-        let activity = Activity::new("slave", config.common.ops.ui.into()).explained_by(explain_outcome);
+        let activity =
+            Activity::new("slave", config.common.ops.ui.is_on().into()).explained_by(explain_outcome);
         let forwarder = Forwarder::new(Arc::clone(&registry), instance, start);
         let settings = ActiveSettings::new(policies, codes, policy);
         let dispatcher = Dispatcher::new(forwarder, settings, times, activity.clone());

@@ -3,6 +3,7 @@
 //! docs/reference/status-api.md, describes the members. Arguments, results, keys and codes are left out.
 
 mod catalog;
+mod command;
 mod guards;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use front::AccessReport;
 use protocol::mcp::catalog::CatalogServer;
 use protocol::mcp::era::Version;
 use runtime::activity::Activity;
+use runtime::config::StatusPage;
 use runtime::metrics::Metrics;
 use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
@@ -42,6 +44,7 @@ pub(crate) struct Served {
     pub(crate) access: AccessReport,
     pub(crate) tls: SecuredPorts,
     pub(crate) guards: Guards,
+    pub(crate) page: StatusPage,
 }
 
 /// The source of the status document of this process.
@@ -84,7 +87,7 @@ impl Status {
         if !has_page {
             return ops;
         }
-        let (catalog, guards) = (Arc::clone(&self), self);
+        let (catalog, guards, registry) = (Arc::clone(&self), Arc::clone(&self), Arc::clone(&self.registry));
         let ops = ops
             .with_document("/api/v1/catalog", move |_| catalog.catalog())
             .with_document("/api/v1/logs", |_| telemetry::lines_json())
@@ -96,7 +99,14 @@ impl Status {
             client_title: "Client",
             has_trace: true,
         };
-        ops.with_pages(ui::pages("proxy", include_str!("status/tables.html"), columns))
+        let (tables, page) = (include_str!("status/tables.html"), self.served.page);
+        let ops = ops.with_pages(ui::pages("proxy", tables, columns, page));
+        if page != StatusPage::Full {
+            return ops;
+        }
+        ops.with_operator_calls().with_command(command::DRAIN_PATH, move |operator, body| {
+            command::drain(&registry, operator, body)
+        })
     }
 
     fn all(&self, ready: &Readiness) -> Value {
@@ -199,6 +209,7 @@ fn slave(slave: &SlaveSnapshot) -> Value {
         "identity": slave.identity,
         "state": slave.state.label(),
         "reason": slave.reason,
+        "drainedByOperator": slave.held,
         "labels": labels,
         "agent": slave.agent,
         "dialect": slave.dialect,

@@ -27,7 +27,7 @@ pub use clients::ClientLimits;
 pub use hosts::AllowedHosts;
 pub use listener::listener;
 use listener::read_listener;
-pub use ops::{OpsConfig, ops_listener};
+pub use ops::{OpsConfig, StatusPage, ops_listener};
 pub use origins::{AllowedOrigins, is_loopback_authority};
 pub use outbound::{OUTBOUND, ways_of};
 pub use session::SessionConfig;

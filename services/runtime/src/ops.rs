@@ -3,6 +3,7 @@
 //! Must not know what makes a service ready, what its documents say, or how [`AuthPolicy`] is enforced.
 
 mod catalog;
+mod operator;
 mod policy;
 mod readiness;
 pub mod ui;
@@ -11,6 +12,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Extension;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -18,12 +20,16 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 pub use catalog::{CatalogDocument, CatalogItem};
+pub use operator::Operator;
 pub use policy::AuthPolicy;
 pub use readiness::Readiness;
 pub use ui::{CONTENT_POLICY, Page};
 
 use crate::metrics::Metrics;
 use crate::printable;
+
+/// Path of the MCP endpoint of operators. The server that serves [`Ops`] answers it.
+pub const OPERATOR_CALLS: &str = "/ui/mcp";
 
 /// The function that says whether the service is ready.
 type Ready = Arc<dyn Fn() -> Readiness + Send + Sync>;
@@ -76,12 +82,33 @@ impl Endpoints {
         answer: impl Fn(&[u8]) -> Result<String, String> + Send + Sync + 'static,
     ) -> Self {
         let answer = Arc::new(answer);
-        let handle = async move |body: Bytes| match answer(&body) {
-            Ok(text) => json_response(StatusCode::OK, text),
-            Err(error) => json_response(StatusCode::BAD_REQUEST, json!({ "error": error }).to_string()),
-        };
+        let handle = async move |body: Bytes| outcome_response(answer(&body));
         self.router = self.router.route(path, post(handle));
         self.policies.push((path, AuthPolicy::Key));
+        self
+    }
+
+    /// Adds an endpoint that obeys a POST of JSON: 200 with the returned JSON, or 400 with the returned reason. The server puts the
+    /// [`Operator`] into the request's extensions. `obey` must not block.
+    #[must_use]
+    pub fn with_command(
+        mut self,
+        path: &'static str,
+        obey: impl Fn(&Operator, &[u8]) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        let obey = Arc::new(obey);
+        let handle = async move |Extension(operator): Extension<Operator>, body: Bytes| {
+            outcome_response(obey(&operator, &body))
+        };
+        self.router = self.router.route(path, post(handle));
+        self.policies.push((path, AuthPolicy::Operate));
+        self
+    }
+
+    /// Adds [`OPERATOR_CALLS`].
+    #[must_use]
+    pub fn with_operator_calls(mut self) -> Self {
+        self.policies.push((OPERATOR_CALLS, AuthPolicy::Operate));
         self
     }
 
@@ -139,6 +166,13 @@ impl Ops {
     /// Returns the endpoints as a router. It neither checks [`Self::policy`] nor limits requests.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+}
+
+fn outcome_response(outcome: Result<String, String>) -> Response {
+    match outcome {
+        Ok(text) => json_response(StatusCode::OK, text),
+        Err(error) => json_response(StatusCode::BAD_REQUEST, json!({ "error": error }).to_string()),
     }
 }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use policy::{PolicyError, PolicyFile, Side};
-use runtime::config::CommonConfig;
+use runtime::config::{CommonConfig, StatusPage};
 use runtime::env::{Loaded, Problems, Reader, Setting, Snapshot, parse};
 
 pub use code::CodeSource;
@@ -100,6 +100,9 @@ impl SlaveConfig {
         let mut reader = Reader::new(subject, snapshot, TABLES);
         let common = CommonConfig::read(&mut reader);
         let settings = Settings::read(&mut reader);
+        if common.ops.ui == StatusPage::Full {
+            reader.reject_value("UI", "full", "1 or 0: full is for a proxy");
+        }
         let link = match role {
             Role::Slave => link::read(&mut reader, &settings, &common.ways),
             Role::Standalone => None,

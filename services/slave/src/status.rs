@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime};
 use front::AccessReport;
 use protocol::mcp::catalog::ListKind;
 use runtime::activity::Activity;
+use runtime::config::StatusPage;
 use runtime::metrics::Metrics;
 use runtime::moment;
 use runtime::ops::{CatalogDocument, CatalogItem, Endpoints, Readiness, ui};
@@ -73,7 +74,7 @@ impl Status {
             client_title: "From",
             has_trace: false,
         };
-        ops.with_pages(ui::pages("slave", include_str!("status/tables.html"), columns))
+        ops.with_pages(ui::pages("slave", include_str!("status/tables.html"), columns, StatusPage::ReadOnly))
     }
 
     fn all(&self, ready: &Readiness) -> Value {

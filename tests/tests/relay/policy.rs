@@ -2,7 +2,9 @@
 
 mod changes;
 mod decisions;
+mod drained;
 mod matrix;
+mod operate;
 mod operators;
 mod slave;
 

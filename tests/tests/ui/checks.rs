@@ -23,10 +23,11 @@ const RULES: &str = r#"(() => {
     const label = section.getAttribute("aria-label") || document.getElementById(section.getAttribute("aria-labelledby"))?.textContent;
     must(label, "a label of a section");
   }
-  for (const input of all("input, select")) must(document.querySelector(`label[for=${input.id}]`), `a label of ${input.id}`);
+  for (const input of all("input, select, textarea")) must(document.querySelector(`label[for=${input.id}]`), `a label of ${input.id}`);
   must(all("svg").every((one) => one.getAttribute("role") === "img" && one.getAttribute("aria-label")), "labels of plots");
   must(all("[style], [onclick], [onload], [onerror], style, script:not([src])").length === 0, "nothing inline");
-  must(all("img, iframe, object, embed").length === 0, "no embedded content");
+  must(all("img:not(.result), iframe, object, embed").length === 0, "no embedded content");
+  must(all("img").every((img) => img.alt && img.src.startsWith("data:image/")), "pictures of results, with words for them");
   must(document.documentElement.scrollWidth <= window.innerWidth, "no sideways scrolling of the page");
   for (const one of all(".scroll")) {
     const table = one.querySelector("table");

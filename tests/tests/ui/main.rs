@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod checks;
+mod operate;
 mod proxy;
 mod slave;

@@ -82,14 +82,14 @@ operators:
 ";
 
 /// Writes a file of the test into a folder, and returns its path.
-fn write(folder: &tempfile::TempDir, name: &str, text: &str) -> String {
+pub(crate) fn write(folder: &tempfile::TempDir, name: &str, text: &str) -> String {
     let path = folder.path().join(name);
     std::fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
 /// Waits for the question for a key and answers it.
-async fn give_key(browser: &mut Browser, key: &str) {
+pub(crate) async fn give_key(browser: &mut Browser, key: &str) {
     browser.until("the question for a key", "document.activeElement.id === 'key'").await;
     browser.write(key).await;
     browser.press("Enter").await;

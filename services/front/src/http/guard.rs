@@ -20,6 +20,9 @@ use crate::principal::Credential;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// Header of commands. A page of another origin can send it only after a preflight, which is never granted.
+const COMMAND: HeaderName = HeaderName::from_static("x-mcp-relay-command");
+
 /// The callers that an endpoint is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
@@ -32,7 +35,7 @@ pub(crate) enum Audience {
 impl Audience {
     /// Returns the keys that are accepted, and those that are known but for others. Clients' keys are operators' keys too
     /// where operators have none of their own.
-    fn keys(self, config: &EdgeConfig) -> (&KeyStore, &KeyStore) {
+    pub(crate) fn keys(self, config: &EdgeConfig) -> (&KeyStore, &KeyStore) {
         match self {
             Self::Operators if config.ops_keys.is_required() => (&config.ops_keys, &config.keys),
             Self::Clients | Self::Operators => (&config.keys, &config.ops_keys),
@@ -72,6 +75,30 @@ pub(crate) fn check_origin<'a>(
         }
         _ => Ok(None),
     }
+}
+
+/// Refuses commands that a page of another origin may have made a browser send, also one that may read (`ALLOWED_ORIGINS`).
+///
+/// Browsers send `Sec-Fetch-Site` to addresses that they trust (TLS, loopback); to others `Origin` has to name the host that was asked.
+pub(crate) fn check_own_page(headers: &HeaderMap) -> Result<(), Failure> {
+    if !headers.contains_key(COMMAND) {
+        return Err(Failure::Forbidden(format!("a command needs the header {COMMAND}: 1")));
+    }
+    let is_own = match (headers.get(SEC_FETCH_SITE), headers.get(ORIGIN)) {
+        (Some(site), _) => site == "same-origin",
+        (None, None) => true,
+        (None, Some(origin)) => {
+            let host = headers.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
+            let of_origin = origin.as_bytes().split(|byte| *byte == b'/').nth(2);
+            of_origin.is_some_and(|named| !named.is_empty() && named.eq_ignore_ascii_case(host))
+        }
+    };
+    if is_own {
+        return Ok(());
+    }
+    Err(Failure::Forbidden(
+        "pages of other origins give no commands: use the status page of this server".into(),
+    ))
 }
 
 fn forbidden(value: &HeaderValue) -> Failure {

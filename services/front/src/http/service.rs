@@ -141,7 +141,7 @@ where
         None => guard::check_origin(&edge.config, &head.headers),
     };
     let admitted = origin.as_ref().map(drop).map_err(Clone::clone).and_then(|()| check_host(edge, head));
-    let Handled { result, counted_by } = match admitted {
+    let handled = match admitted {
         Ok(()) => match authority {
             Some(authority) => {
                 let answer = authorities::answer(Arc::clone(authority), head, client, &mut body).await;
@@ -153,6 +153,27 @@ where
             Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure, &head.headers)))
         }
     };
+    let mut response = finish(edge, head, client, began, handled, &mut body).await;
+    if let Ok(Some(origin)) = origin {
+        cors::expose(origin.clone(), response.headers_mut());
+    }
+    response
+}
+
+/// Counts a request, records a refusal in the audit stream, and returns the response.
+pub(super) async fn finish<C, B>(
+    edge: &Edge<C>,
+    head: &Parts,
+    client: ClientAddress,
+    began: Instant,
+    handled: Handled<C::Stream>,
+    body: &mut B,
+) -> Response<ResponseBody<C::Stream>>
+where
+    C: Calls,
+    B: Body<Data = Bytes> + Unpin,
+{
+    let Handled { result, counted_by } = handled;
     if let CountedBy::Edge(label) = counted_by {
         let failure = result.as_ref().err().map(|refusal| &refusal.failure);
         edge.meter.record_answer(label, failure, began.elapsed().as_secs_f64());
@@ -161,13 +182,9 @@ where
     }
     if let Err(refusal) = &result {
         audit::record_refusal(head, client.named, &refusal.failure);
-        skip_small(&head.headers, &mut body).await;
+        skip_small(&head.headers, body).await;
     }
-    let mut response = result.unwrap_or_else(|refusal| refuse(edge, head, &refusal));
-    if let Ok(Some(origin)) = origin {
-        cors::expose(origin.clone(), response.headers_mut());
-    }
-    response
+    result.unwrap_or_else(|refusal| refuse(edge, head, &refusal))
 }
 
 /// Builds the response of a refusal, with the challenge that tells how to be let in.
@@ -273,7 +290,7 @@ async fn authenticate<'a, C>(
 }
 
 /// Returns an HTTP method as a label of metrics.
-fn http_method_label(method: &Method) -> &'static str {
+pub(super) fn http_method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -86,9 +86,10 @@ impl OpsPort {
 /// and on that of clients.
 fn router<C: Calls>(port: &Port, edge: Arc<Edge<C>>, ops: Ops) -> OpsRouter {
     let config = Arc::new(EdgeConfig { exposure: scope(port), ..edge.config.clone() });
-    let health =
-        ServiceExt::<Request<Body>>::map_response(McpService::new(edge), |response| response.map(Body::new));
-    OpsRouter::new(ops, config)
+    let service = McpService::new(Arc::clone(&edge));
+    let health = ServiceExt::<Request<Body>>::map_response(service, |response| response.map(Body::new));
+    OpsRouter::new(ops, Arc::clone(&config))
+        .with_calls(edge, config)
         .with_routes(|router: Router| router.route_service(HEALTH, health).fallback(async || not_found()))
 }
 

@@ -20,11 +20,11 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use axum::routing::any;
 use futures_util::stream::Empty;
-use policy::Role;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
-use runtime::ops::{AuthPolicy, CONTENT_POLICY, Ops};
+use runtime::ops::{AuthPolicy, CONTENT_POLICY, OPERATOR_CALLS, Operator, Ops};
 use tower::{Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -35,17 +35,17 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultOnResponse, MakeSpan, TraceLayer};
 
+use crate::calls::Calls;
 use crate::config::EdgeConfig;
+use crate::edge::Edge;
 use crate::http::audit;
 use crate::http::client_address::ClientAddress;
-use crate::http::guard::{
-    Audience, authenticate, check_certificate, check_host, check_origin, check_page_key,
-};
 use crate::http::health::HEALTH;
+use crate::http::operator;
 use crate::http::path::known_path;
 use crate::http::response::{Refusal, refusal_response};
-use crate::principal::Credential;
 
+use super::ops_access::check_access;
 use super::page_request::{FRONT_DOOR, asks_for_page};
 
 /// Bytes from which on a response is compressed, for clients that accept gzip.
@@ -92,6 +92,26 @@ impl OpsRouter {
         Self(Arc::new(Inner { ops: ops.clone(), router: add(router.clone()), stall: *stall }))
     }
 
+    /// Returns a router that also has the MCP endpoint of operators in front of `edge`, if the endpoints have it. Its answers are streams, which
+    /// the layers would hold up.
+    pub(super) fn with_calls<C: Calls>(self, edge: Arc<Edge<C>>, config: Arc<EdgeConfig>) -> Self {
+        if self.0.ops.policy(OPERATOR_CALLS).is_none() {
+            return self;
+        }
+        let answer = async move |Extension(Peer(peer)): Extension<Peer>, request: Request| {
+            let client = ClientAddress::of(&config.trusted, peer, request.headers());
+            let (head, body) = request.into_parts();
+            let admitted = check_access(&config, AuthPolicy::Operate, client, &head);
+            let sender = operator::Sender { client, admitted };
+            let mut response = operator::serve(&edge, &config, &head, sender, body).await.map(Body::new);
+            for (name, value) in STATIC_HEADERS {
+                response.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            response
+        };
+        self.with_routes(|router| router.route(OPERATOR_CALLS, any(answer)))
+    }
+
     /// Whether the request is for one of the endpoints. `/` is a path of MCP too: of it, only what browsers ask for is.
     pub(super) fn takes<B>(&self, request: &axum::http::Request<B>) -> bool {
         match known_path(request.uri().path(), |path| self.0.ops.policy(path).is_some()) {
@@ -131,12 +151,20 @@ impl OpsRouter {
     }
 }
 
+/// Headers of every response.
+const STATIC_HEADERS: [(HeaderName, &str); 5] = [
+    (CACHE_CONTROL, "no-store"),
+    (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "no-referrer"),
+];
+
 fn with_layers(ops: &Ops, config: Arc<EdgeConfig>) -> Router {
     let (max_body, timeout) = (config.max_body, config.request_timeout);
     let gate = Gate { ops: ops.clone(), config };
-    let header = |name: HeaderName, value: &'static str| {
-        SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
-    };
+    let [cache, content, sniffing, frames, referrer] = STATIC_HEADERS
+        .map(|(name, value)| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)));
     let trace = TraceLayer::new_for_http()
         .make_span_with(RequestLogSpan)
         .on_request(())
@@ -146,11 +174,11 @@ fn with_layers(ops: &Ops, config: Arc<EdgeConfig>) -> Router {
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(trace)
-        .layer(header(CACHE_CONTROL, "no-store"))
-        .layer(header(CONTENT_SECURITY_POLICY, CONTENT_POLICY))
-        .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header(X_FRAME_OPTIONS, "DENY"))
-        .layer(header(REFERRER_POLICY, "no-referrer"))
+        .layer(cache)
+        .layer(content)
+        .layer(sniffing)
+        .layer(frames)
+        .layer(referrer)
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(MIN_COMPRESSED_BYTES)));
     let inner = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
@@ -175,9 +203,6 @@ impl<B> MakeSpan<B> for RequestLogSpan {
     }
 }
 
-/// Paths that the status page reads. Its views of the log and of codes, certificates and rules need the role for the whole API.
-const STATUS_PAGE: [&str; 4] = ["/api/v1/status", "/api/v1/slaves", "/api/v1/calls", "/api/v1/catalog"];
-
 /// Beginning of the paths of the API, whose readers are in the audit stream.
 const API: &str = "/api/";
 
@@ -190,65 +215,19 @@ async fn authorize(
 ) -> Response {
     let policy = ops.policy(request.uri().path()).unwrap_or(AuthPolicy::Open);
     let client = ClientAddress::of(&config.trusted, peer, request.headers());
-    let checked = check(&config, policy, client, &request).and_then(|reader| {
-        check_role(&config, policy, request.uri().path(), &reader)?;
-        Ok(reader)
-    });
-    let failure = match checked {
+    let (head, body) = request.into_parts();
+    match check_access(&config, policy, client, &head) {
         Ok(reader) => {
-            if request.uri().path().starts_with(API) {
-                audit::record_read(request.uri().path(), client.named, &reader);
+            if policy != AuthPolicy::Operate && head.uri.path().starts_with(API) {
+                audit::record_read(head.uri.path(), client.named, &reader);
             }
-            return next.run(request).await;
+            let mut request = Request::from_parts(head, body);
+            request.extensions_mut().insert(Operator { key_id: reader.key_id(), peer: client.named });
+            next.run(request).await
         }
-        Err(failure) => failure,
-    };
-    let (head, _) = request.into_parts();
-    audit::record_refusal(&head, client.named, &failure);
-    refusal(failure)
-}
-
-/// Checks whether the policy lets an operator read the endpoint at this path.
-fn check_role(
-    config: &EdgeConfig,
-    access: AuthPolicy,
-    path: &str,
-    reader: &Credential,
-) -> Result<(), Failure> {
-    let Some(policy) = config.policy.as_ref().filter(|_| access == AuthPolicy::Key) else { return Ok(()) };
-    let roles: &[Role] = match path {
-        "/metrics" => &[Role::Metrics],
-        path if STATUS_PAGE.contains(&path) => &[Role::Api, Role::Ui],
-        _ => &[Role::Api],
-    };
-    let (policy, reader) = (policy.current(), reader.requester());
-    if roles.iter().any(|role| policy.allows_operator(*role, &reader)) {
-        return Ok(());
-    }
-    Err(Failure::Forbidden("the policy gives this operator no role for this endpoint (POLICY)".into()))
-}
-
-/// Checks origin and host of browsers' requests and the key, as far as the policy asks for them.
-fn check(
-    config: &EdgeConfig,
-    policy: AuthPolicy,
-    client: ClientAddress,
-    request: &Request,
-) -> Result<Credential, Failure> {
-    let headers = request.headers();
-    if policy == AuthPolicy::Open {
-        return Ok(Credential::ANONYMOUS);
-    }
-    check_origin(config, headers)?;
-    check_host(config, Audience::Operators, request.uri(), headers)?;
-    match policy {
-        AuthPolicy::Open => Ok(Credential::ANONYMOUS),
-        AuthPolicy::Page => check_page_key(config, headers).map(|()| Credential::ANONYMOUS),
-        AuthPolicy::Key => {
-            // A certificate opens nothing here; roles may ask for one beside the key.
-            let certificate = check_certificate(config, request.extensions())?;
-            let credential = authenticate(config, Audience::Operators, client.connection, headers)?;
-            Ok(Credential { certificate, ..credential })
+        Err(failure) => {
+            audit::record_refusal(&head, client.named, &failure);
+            refusal(failure)
         }
     }
 }

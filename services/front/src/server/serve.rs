@@ -64,7 +64,8 @@ pub async fn serve<C: Calls>(
     shutdown: &Shutdown,
 ) {
     let port = port.into();
-    let ops = ops.map(|ops| OpsRouter::new(ops, Arc::new(edge.config.clone())));
+    let config = Arc::new(edge.config.clone());
+    let ops = ops.map(|ops| OpsRouter::new(ops, Arc::clone(&config)).with_calls(Arc::clone(&edge), config));
     let admission = Admission::new(port.upgrades.as_ref());
     let service = RequestRouter::new(McpService::new(Arc::clone(&edge)), ops, port.upgrades.clone());
     let admit = |accepted| {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use protocol::mcp::catalog::{Catalog, CatalogEntry};
 use runtime::audit::{self, AuditLine};
+use runtime::ops::Operator;
 use runtime::repeats::Repeats;
 
 use super::catalog::CatalogRefusal;
@@ -62,6 +63,18 @@ pub(super) fn closed(slave: &Slave, reason: &DisconnectReason, since: Instant) {
             .with("reason", reason.kind())
             .with("detail", reason.to_string())
             .with("duration_ms", u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
+        audit::write_line(line);
+    }
+}
+
+/// Records that an operator drains a slave, or ends that.
+pub(super) fn held(slave: &Slave, held: bool, operator: &Operator) {
+    if audit::is_on() {
+        let line = AuditLine::new("slave_drain").with("slave", slave.name.as_str());
+        let line = proven(line, slave)
+            .with("draining", held)
+            .with("operator_key_id", operator.key_id.as_deref())
+            .with("peer", operator.peer.map(|peer| peer.to_string()));
         audit::write_line(line);
     }
 }

@@ -31,6 +31,12 @@ const OVERDUE: u16 = 128;
 /// The slave can run no call at present, though it offers tools.
 const UNAVAILABLE: u16 = 256;
 
+/// An operator keeps new calls from the slave.
+const HELD: u16 = 512;
+
+/// All reasons for which a slave that is linked accepts no calls.
+const CLOSED: u16 = DRAINING | HELD;
+
 /// All reasons for which a slave that accepts calls is degraded.
 const DEGRADED: u16 = LATE | REPORTED | EJECTED;
 
@@ -116,12 +122,12 @@ impl Health {
 
     /// Returns whether calls can be sent to the slave, degraded or not.
     pub(super) fn accepts_calls(&self) -> bool {
-        self.bits() & (LINKED | DRAINING) == LINKED
+        self.bits() & (LINKED | CLOSED) == LINKED
     }
 
     /// Returns whether calls can be sent to the slave, it offers a tool, and it can run calls.
     pub(super) fn is_ready(&self) -> bool {
-        self.bits() & (LINKED | DRAINING | EMPTY | UNAVAILABLE) == LINKED
+        self.bits() & (LINKED | CLOSED | EMPTY | UNAVAILABLE) == LINKED
     }
 
     pub(super) fn is_ejected(&self) -> bool {
@@ -171,6 +177,21 @@ impl Health {
 
     pub(super) fn set_draining(&self) {
         self.set(DRAINING, true);
+    }
+
+    /// Returns whether the slave announced that it shuts down.
+    pub(super) fn is_going_down(&self) -> bool {
+        self.bits() & (LINKED | DRAINING) == LINKED | DRAINING
+    }
+
+    /// Records whether an operator keeps new calls from the slave, over all its links. Returns whether that is new.
+    pub(super) fn set_held(&self, held: bool) -> bool {
+        self.set(HELD, held)
+    }
+
+    /// Returns whether an operator keeps new calls from the slave.
+    pub(super) fn is_held(&self) -> bool {
+        self.bits() & HELD != 0
     }
 
     /// Records the number of tools that the slave offers, and the fault that it reports (empty: none).
@@ -237,7 +258,7 @@ impl Health {
 fn state_of(bits: u16) -> SlaveState {
     match bits {
         bits if bits & LINKED == 0 => SlaveState::Lost,
-        bits if bits & DRAINING != 0 => SlaveState::Draining,
+        bits if bits & CLOSED != 0 => SlaveState::Draining,
         bits if bits & (EMPTY | UNAVAILABLE) != 0 => SlaveState::Connecting,
         bits if bits & DEGRADED != 0 => SlaveState::Degraded,
         _ => SlaveState::Ready,
@@ -256,6 +277,10 @@ fn snapshot_of(bits: u16, log: &HealthLog) -> HealthSnapshot {
             reasons.push(format!("it offers no tools {since}: see its log, or run mcp-relay doctor there"));
         }
         SlaveState::Lost => reasons.push(log.disconnect_reason.clone()),
+        SlaveState::Draining if bits & DRAINING == 0 => {
+            reasons
+                .push("an operator drains it: this proxy sends it no new calls until that is undone".into());
+        }
         SlaveState::Draining => reasons.push("it is going down".into()),
         SlaveState::Ready => {}
         SlaveState::Degraded => {
@@ -313,8 +338,17 @@ mod tests {
         );
         assert!(!health.is_ready() && health.accepts_calls(), "its calls wait for its backends");
         health.set_unavailable(false);
+        assert!(health.set_held(true) && !health.set_held(true));
+        let (now, reason) = state(&health);
+        assert!(now == SlaveState::Draining && reason.contains("an operator drains it"), "{now:?}: {reason}");
+        assert!(!health.accepts_calls() && !health.is_ready() && !health.is_going_down());
+        health.link_down();
+        health.link_up();
+        assert_eq!(state(&health).0, SlaveState::Draining, "also over its next link");
+        assert!(health.set_held(false) && health.is_ready());
         health.set_draining();
         assert_eq!(state(&health).0, SlaveState::Draining);
+        assert!(health.is_going_down());
         health.on_disconnect("closed", "gone".into());
         health.link_down();
         assert_eq!(state(&health), (SlaveState::Lost, "gone".into()));

@@ -66,7 +66,7 @@ impl Slave {
 
     /// Awaits the slave whose link ends for this reason, unless the slave leaves. To be called before the link is down.
     pub(super) fn await_return(&self, reason: &DisconnectReason, grace: Duration, now: Instant) {
-        if reason.is_leaving() || self.is_draining() || self.dead.load(Ordering::Acquire) {
+        if reason.is_leaving() || self.health.is_going_down() || self.dead.load(Ordering::Acquire) {
             self.awaited.end();
         } else {
             self.awaited.begin(grace, now);

@@ -19,7 +19,6 @@ use super::events::{on_event, on_plain_message, on_received};
 use super::registry::Registry;
 use super::slave::{LinkState, Slave};
 use crate::metrics::{self, TrafficMeter};
-use crate::slave_state::SlaveState;
 
 /// Time between two checks of a plain link's calls for timeouts.
 const PLAIN_TIMEOUT_INTERVAL: Duration = Duration::from_millis(100);
@@ -235,7 +234,7 @@ impl LinkEnd for SlaveLink {
 
     fn on_close(&mut self, frame: Option<CloseFrame>) -> DisconnectReason {
         let going_away = frame.is_some_and(|frame| frame.code == close::GOING_AWAY);
-        if going_away && self.slave.state() == SlaveState::Draining {
+        if going_away && self.slave.health.is_going_down() {
             DisconnectReason::Drained
         } else {
             DisconnectReason::Closed

@@ -71,6 +71,7 @@ impl Registry {
             self.bound_awaited(grant.identity(), self.catalogs().max_links(&grant), now);
         }
         slave.set_grant(grant);
+        self.restore_hold(&slave);
         let generation = slave.link_up(hello.map_or(0, |hello| hello.window), now);
         // Peers may have changed since the proxy's hello was written.
         slave.send_peers(&self.peers().known().encode());

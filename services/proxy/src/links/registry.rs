@@ -11,6 +11,7 @@ use protocol::link::session_fact::SessionEnd;
 use tokio::sync::Notify;
 
 use super::catalog::CatalogAccounts;
+use super::hold::HeldProcesses;
 use super::peers::PeerTable;
 use super::slave::Slave;
 use crate::balance::outliers::OutlierDetector;
@@ -33,6 +34,8 @@ pub(crate) struct Registry {
     fleet: Arc<Fleet>,
     peers: PeerTable,
     pub(super) draining: AtomicBool,
+    /// What operators drain.
+    pub(super) held: Mutex<HeldProcesses>,
     pub(super) session_end: OnceLock<SessionEndListener>,
     /// Notified when it has changed which slave offers what.
     pub(crate) changed: Notify,
@@ -73,6 +76,7 @@ impl Registry {
             peers: PeerTable::new(Arc::clone(&fleet)),
             fleet,
             draining: AtomicBool::new(false),
+            held: Mutex::default(),
             session_end: OnceLock::new(),
             changed: Notify::new(),
         })

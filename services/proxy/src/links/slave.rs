@@ -200,7 +200,7 @@ impl Slave {
         self.health.is_linked()
     }
 
-    /// Returns whether a link is up, and the slave goes down.
+    /// Returns whether a link is up over which the slave gets no new calls.
     pub(crate) fn is_draining(&self) -> bool {
         self.state() == SlaveState::Draining
     }

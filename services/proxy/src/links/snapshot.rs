@@ -23,6 +23,8 @@ pub(crate) struct SlaveSnapshot {
     pub(crate) identity: Option<String>,
     pub(crate) state: SlaveState,
     pub(crate) reason: String,
+    /// Whether an operator drains it.
+    pub(crate) held: bool,
     pub(crate) labels: Vec<(String, String)>,
     /// Program and version, as the slave announced them.
     pub(crate) agent: String,
@@ -62,6 +64,7 @@ impl Slave {
             identity: grant.identity().name().map(str::to_owned),
             state: health.state,
             reason: health.reason,
+            held: self.health.is_held(),
             labels: grant.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             agent: self.info.agent().to_owned(),
             dialect,

@@ -1,9 +1,37 @@
-//! `OPS_PORT`, `OPS_HOST` and `UI`: the operators' port and the status page. Must not know what they serve.
+//! `OPS_PORT`, `OPS_HOST`, `UI` and `DASHBOARDS_URL`: the operators' port and the status page. Must not know what they serve.
 
 use super::listener::listener;
 use super::variables::Settings;
 use crate::env::{Reader, parse};
 use crate::listen::ListenAddr;
+
+/// What the status page is for (`UI`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatusPage {
+    /// There is none.
+    #[default]
+    Off,
+    /// Operators read it.
+    ReadOnly,
+    /// Operators with the role `operate` also run tools and drain slaves by it.
+    Full,
+}
+
+impl StatusPage {
+    /// Whether there is a page.
+    pub fn is_on(self) -> bool {
+        self != Self::Off
+    }
+}
+
+/// Parses `UI`.
+fn status_page(text: &str) -> Result<StatusPage, String> {
+    if text.eq_ignore_ascii_case("full") {
+        return Ok(StatusPage::Full);
+    }
+    let page = |on: bool| if on { StatusPage::ReadOnly } else { StatusPage::Off };
+    parse::flag(text).map(page).map_err(|_| "1, 0 or full".into())
+}
 
 /// The configuration of the operators' endpoints.
 #[derive(Clone, Debug, Default)]
@@ -12,7 +40,7 @@ pub struct OpsConfig {
     /// clients' port.
     pub port: Option<ListenAddr>,
     /// `UI`: whether the status page is served and the calls that it shows are recorded.
-    pub ui: bool,
+    pub ui: StatusPage,
 }
 
 /// Reads the operators' variables; `http` is the clients' listener.
@@ -25,7 +53,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, http: &ListenAd
     if port.is_none() && settings.ops_host.is_set() && !settings.ops_port.is_set() {
         reader.warn("OPS_HOST is set but OPS_PORT is not: health and metrics share the clients' port");
     }
-    OpsConfig { port, ui: reader.value(&settings.ui, parse::flag) }
+    OpsConfig { port, ui: reader.value(&settings.ui, status_page) }
 }
 
 /// Reads the address of the operators' endpoints: the ops port if there is one, otherwise the clients' port.

@@ -9,4 +9,6 @@ pub enum AuthPolicy {
     Page,
     /// Clients with a key, where keys are configured.
     Key,
+    /// Operators with the role to operate, from a page of this server or a program.
+    Operate,
 }

@@ -9,6 +9,8 @@ use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use crate::config::StatusPage;
+
 /// The page without its `{role}` and `{tables}`.
 const FRAME: &str = include_str!("ui/frame.html");
 
@@ -20,6 +22,17 @@ const SECTIONS: [(&str, &str); 5] = [
     ("{log}", include_str!("ui/log.html")),
     ("{one_calls}", include_str!("ui/one_calls.html")),
 ];
+
+/// Sections by which operators run tools and drain slaves, by their names in braces. Pages that only show have none of them.
+const OPERATE: [(&str, &str); 2] =
+    [("{try}", include_str!("ui/try.html")), ("{drain}", include_str!("ui/drain.html"))];
+
+/// What the page says of itself at its end.
+const READ_ONLY: &str = "Read-only.";
+const FULL: &str = "What is run or drained here is in the audit stream.";
+
+/// The script of [`OPERATE`], which pages that only show do not load.
+const SCRIPT: &str = "<script type=\"module\" src=\"operate.js\"></script>\n";
 
 /// The column of trace ids.
 const TRACE_COLUMN: &str = "      <th scope=\"col\" data-field=\"trace\" data-as=\"id\">Trace</th>\n";
@@ -61,23 +74,30 @@ pub struct CallColumns {
 
 /// Returns the page at `/ui/`, its scripts and its style, and the redirections to it from `/ui` and `/`. `role` is the server's name until its status is loaded;
 /// `tables` is HTML that may name the sections
-/// `{calls}`, `{live}`, `{recent}`, `{log}` and `{one_calls}`.
-pub fn pages(role: &str, tables: &str, columns: CallColumns) -> [Page; 7] {
-    let tables = SECTIONS.iter().fold(tables.to_owned(), |text, (name, section)| text.replace(name, section));
+/// `{calls}`, `{live}`, `{recent}`, `{log}` and `{one_calls}`, and `{try}` and `{drain}` of a page that operates.
+pub fn pages(role: &str, tables: &str, columns: CallColumns, kind: StatusPage) -> Vec<Page> {
+    let is_full = kind == StatusPage::Full;
+    let operate = OPERATE.iter().map(|(name, section)| (name, if is_full { *section } else { "" }));
+    let tables = operate.fold(tables.to_owned(), |text, (name, section)| text.replace(name, section));
+    let tables = SECTIONS.iter().fold(tables, |text, (name, section)| text.replace(name, section));
     let tables = tables
         .replace("{worker}", columns.worker)
         .replace("{link}", columns.worker_key)
         .replace("{worker_title}", columns.worker_title)
         .replace("{client_title}", columns.client_title)
         .replace("{trace}", if columns.has_trace { TRACE_COLUMN } else { "" });
-    let page = FRAME.replace("{tables}", &tables).replace("{role}", role);
+    let page = FRAME
+        .replace("{tables}", &tables)
+        .replace("{role}", role)
+        .replace("{operate}", if is_full { SCRIPT } else { "" })
+        .replace("{what}", if is_full { FULL } else { READ_ONLY });
     let text = |path, kind, text| Page { path, content: Content::Text(kind, text) };
     let script = |path, text: &'static str| Page {
         path,
         content: Content::Text("text/javascript; charset=utf-8", Bytes::from_static(text.as_bytes())),
     };
     let style = Bytes::from_static(include_bytes!("ui/page.css"));
-    [
+    let mut pages = vec![
         Page { path: "/", content: Content::Redirect("ui/") },
         Page { path: "/ui", content: Content::Redirect("ui/") },
         text("/ui/", "text/html; charset=utf-8", page.into()),
@@ -85,7 +105,12 @@ pub fn pages(role: &str, tables: &str, columns: CallColumns) -> [Page; 7] {
         script("/ui/tables.js", include_str!("ui/tables.js")),
         script("/ui/values.js", include_str!("ui/values.js")),
         text("/ui/page.css", "text/css; charset=utf-8", style),
-    ]
+    ];
+    if is_full {
+        pages.push(script("/ui/operate.js", include_str!("ui/operate.js")));
+        pages.push(script("/ui/form.js", include_str!("ui/form.js")));
+    }
+    pages
 }
 
 impl IntoResponse for Page {
@@ -110,10 +135,17 @@ mod tests {
             client_title: "Client",
             has_trace: true,
         };
-        let [_, _, page, ..] = pages("proxy", "{calls}{live}{recent}{log}{one_calls}", columns);
-        let Content::Text(_, text) = page.content else { panic!("no text") };
-        let text = String::from_utf8(text.to_vec()).unwrap();
-        assert!(!text.contains('{'), "{text}");
+        let page = |kind| {
+            let pages = pages("proxy", "{calls}{live}{recent}{log}{one_calls}{try}{drain}", columns, kind);
+            let Content::Text(_, text) = pages[2].content.clone() else { panic!("no text") };
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            assert!(!text.contains('{'), "{text}");
+            (text, pages.len())
+        };
+        let ((text, count), (full, count_of_full)) = (page(StatusPage::ReadOnly), page(StatusPage::Full));
+        assert!(!text.contains("operate.js") && !text.contains("id=\"try\"") && text.contains(READ_ONLY));
+        assert!(full.contains("operate.js") && full.contains("id=\"try\"") && !full.contains(READ_ONLY));
+        assert_eq!(count + 2, count_of_full, "the scripts that operate are not served");
         assert!(
             text.contains("data-link=\"slave\" data-link-by=\"slaveId\">Slave<")
                 && text.contains(TRACE_COLUMN),

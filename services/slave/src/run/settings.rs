@@ -108,8 +108,8 @@ pub(super) fn executor(
         policy,
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
-        activity: Activity::new("backend", config.common.ops.ui.into()).explained_by(explain_outcome),
-        log_capture: if config.common.ops.ui { LogCapture::LastLines } else { LogCapture::Off },
+        activity: Activity::new("backend", config.common.ops.ui.is_on().into()).explained_by(explain_outcome),
+        log_capture: if config.common.ops.ui.is_on() { LogCapture::LastLines } else { LogCapture::Off },
         timing: StdioTiming {
             check: config.probe_interval,
             start: config.backend_start,

@@ -21,7 +21,7 @@ import { at, number, setNow, setText, shown, span } from "./values.js";
 
 const EVERY_MS = 2000;
 const PATIENCE_MS = 10000;
-const KEY = "mcp-relay-key";
+export const KEY = "mcp-relay-key";
 const $ = (id) => document.getElementById(id);
 const all = (selector, from = document) => [...from.querySelectorAll(selector)];
 
@@ -120,6 +120,8 @@ function show(loaded) {
   for (const element of inParts("[data-text]")) fill(element, at(found, element.dataset.text), element.dataset.as);
   for (const table of inParts("table[data-rows]")) fillTable(table, found);
   for (const figure of inParts("figure[data-plot]")) fillPlot(figure, found);
+  // Parts that do more than show what a member says fill themselves.
+  document.dispatchEvent(new CustomEvent("shown", { detail: found }));
   $("updated").textContent = `Updated ${new Date().toLocaleTimeString()}`;
   if (!at(found, "readiness")) return say("");
   const ready = at(found, "readiness.ready") === true;
@@ -142,7 +144,7 @@ function askForKey(why) {
   $("key").focus();
 }
 
-async function look() {
+export async function look() {
   clearTimeout(timer);
   const key = sessionStorage.getItem(KEY);
   const asked = view;

@@ -13,7 +13,7 @@ const PAGE = 20;
 const SHORT = 14;
 const all = (selector, from) => [...from.querySelectorAll(selector)];
 
-function element(name, properties = {}, ...children) {
+export function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
   return made;
