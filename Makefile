@@ -17,7 +17,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check deny docs charts charts-update test-dashboards compose-test test-cluster packages packages-test image image-pilot image-release charts-release fmt bench bench-check profile soak setup
+.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check deny docs charts charts-update test-dashboards compose-test test-cluster packages packages-test test-release image image-pilot image-release charts-release fmt bench bench-check profile soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,9 +77,10 @@ test-fronts: ## Run nginx and Caddy as docs/run/fronts.md has them in front of a
 	$(CARGO) build --locked -p mcp-relay
 	python3 tests/fronts/run.py $(ONLY)
 
-check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, dependencies, lints and docs, build the book, and fuzz for a short time
+check: ## Check format, scripts, the making of releases, YAML, Dockerfile, workflows, charts, dependencies, lints and docs, build the book, and fuzz for a short time
 	$(CARGO) fmt --all --check
-	shellcheck .ci/run scripts/* fuzz/run.sh tests/compose/run tests/packages/run packaging/deb/* packaging/rpm/* $(filter-out tests/cluster/parts,$(wildcard tests/cluster/*))
+	shellcheck .ci/run scripts/* fuzz/run.sh tests/compose/run tests/packages/run tests/release/run packaging/deb/* packaging/rpm/* $(filter-out tests/cluster/parts,$(wildcard tests/cluster/*))
+	./tests/release/run
 	./scripts/setup charts
 	./scripts/charts
 	./scripts/deny
@@ -109,6 +110,9 @@ packages: ## Build .deb, .rpm and tarball of this machine's architecture in targ
 
 packages-test: packages ## Install, use, upgrade and remove the packages in clean Debian roots (needs root; debootstrap makes the first one)
 	./tests/packages/run
+
+test-release: ## Make a release of stand-ins and install from it by its script, also damaged and unsigned, a part of `make check` (needs Python, curl, wget)
+	./tests/release/run
 
 image: ## Build the image IMAGE:VERSION for this machine
 	./scripts/image build $(IMAGE) $(VERSION)
