@@ -1,6 +1,7 @@
 //! The MCP endpoint of operators (`UI=full`): what the status page runs goes the way of every client's call, with the operator as the
 //! client. Must not know who may operate.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -74,5 +75,6 @@ where
     let Some(ending) = ending else { return post::handle(&context, body).await };
     let refusal = context.refusal(ending.failure());
     let refused = || Handled::by_edge(label, Err(refusal));
-    until_revoked(ending, post::handle(&context, body), refused).await
+    let handled = pin!(post::handle(&context, body));
+    until_revoked(ending, handled, refused).await
 }
