@@ -242,7 +242,7 @@ mod tests {
             .with_request("/api/v1/ask", |body| {
                 if body == b"{}" { Ok("{}".into()) } else { Err("no \"object\"".into()) }
             })
-            .with_pages(ui::pages("test", "<p>tables</p>", COLUMNS))
+            .with_pages(ui::pages("test", "<p>tables</p>", COLUMNS, crate::config::StatusPage::ReadOnly))
             .build()
     }
 
