@@ -121,8 +121,7 @@ impl CallRunner {
         running.log_end(outcome, answer.as_ref().err(), elapsed);
         in_flight.record_end(outcome, elapsed);
         trace.finish(outcome);
-        let failed = |failure| CallEnd::failed(&failure, era);
-        exchange.end(answer.map_or_else(failed, |answer| end_of(answer, era)));
+        exchange.end(end_of(answer, era));
     }
 
     /// Checks everything for which a call can be refused before it runs. Waits only where its tool may come with a backend that is in
@@ -189,8 +188,13 @@ impl CallRunner {
     }
 }
 
-/// Returns the end of a call that its backend answered.
-fn end_of(answer: Answer, era: Era) -> CallEnd {
-    let status = if answer.error && era == Era::Modern { modern_status(&answer.payload) } else { 0 };
-    CallEnd { payload: answer.payload, error: answer.error, tool_error: answer.tool_error, status }
+/// Returns the end of a call.
+fn end_of(answer: Result<Answer, Failure>, era: Era) -> CallEnd {
+    match answer {
+        Ok(Answer { payload, error, tool_error }) => {
+            let status = if error && era == Era::Modern { modern_status(&payload) } else { 0 };
+            CallEnd { payload, error, tool_error, status }
+        }
+        Err(failure) => CallEnd::failed(&failure, era),
+    }
 }

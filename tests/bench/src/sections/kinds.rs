@@ -47,12 +47,12 @@ impl Kind {
 }
 
 /// A client that asks for one kind of thing.
-enum Asker {
+enum KindClient {
     Plain { client: Client, request: Template, words: &'static str, bytes: usize },
     Question { client: Client, replies: Client, request: Template },
 }
 
-impl Asker {
+impl KindClient {
     async fn open(target: &Target, kind: Kind) -> Result<Self> {
         if kind == Kind::Question {
             let mut client = Client::open(target, Era::Legacy).await?;
@@ -134,12 +134,12 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
 }
 
 fn measure(runtime: &Runtime, relay: &Relay, target: &Target, kind: Kind, effort: &Effort) -> Result<Found> {
-    let mut asker = runtime.block_on(Asker::open(target, kind))?;
+    let mut client = runtime.block_on(KindClient::open(target, kind))?;
     let mut block = |time: Duration| -> Result<Latencies> {
         let (start, mut nanos) = (Instant::now(), Vec::new());
         while start.elapsed() < time {
             let began = Instant::now();
-            runtime.block_on(asker.ask())?;
+            runtime.block_on(client.ask())?;
             nanos.push(u32::try_from(began.elapsed().as_nanos()).unwrap_or(u32::MAX));
         }
         Ok(Latencies::new(nanos))
