@@ -19,6 +19,7 @@ mod request_router;
 mod serve;
 mod stream;
 mod upgrade;
+mod user_timeout;
 mod watched;
 
 use std::net::SocketAddr;
