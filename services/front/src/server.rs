@@ -20,6 +20,7 @@ mod request_router;
 mod serve;
 mod stream;
 mod upgrade;
+mod user_timeout;
 mod watched;
 
 use std::net::SocketAddr;

@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-/// The running program, also where its file was replaced or removed meanwhile.
-const RUNNING_PROGRAM: &str = "/proc/self/exe";
-
 /// File name of the copy.
 const NAME: &str = "mcp-relay";
 
@@ -32,9 +29,14 @@ pub(crate) fn into(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// Returns the running program, on Linux also where its file was replaced or removed meanwhile.
+fn running_program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+}
+
 fn write(part: &Path) -> io::Result<()> {
     let mut to = File::options().write(true).create(true).truncate(true).open(part)?;
-    io::copy(&mut File::open(RUNNING_PROGRAM)?, &mut to)?;
+    io::copy(&mut File::open(running_program()?)?, &mut to)?;
     // Set after the copy, so that the umask has no effect.
     to.set_permissions(Permissions::from_mode(MODE))?;
     to.sync_all()

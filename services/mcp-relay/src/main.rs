@@ -47,7 +47,8 @@ use mode::Mode;
 use output::Text;
 
 /// The allocator of the binary: a call makes some dozens of small allocations, many of them freed by another thread. What a burst used goes
-/// back to the system while the process idles (`.cargo/config.toml`).
+/// back to the system while the process idles (`.cargo/config.toml`). Other systems have their own.
+#[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

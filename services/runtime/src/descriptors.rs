@@ -9,7 +9,7 @@ pub fn limit() -> Option<usize> {
     if soft == RLIM_INFINITY { None } else { usize::try_from(soft).ok() }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     #[test]
     fn the_limit_is_that_of_the_system() {

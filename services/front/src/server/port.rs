@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::tls::{ClientCertificate, MaybeTlsStream, ServerTls, TlsPeer};
-use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::limits::HEADER_TIMEOUT;
 use super::upgrade::Upgrades;
+use super::user_timeout;
 
 /// How much later than we the system gives up a connection: only where it alone can know that nothing is taken.
 const SYSTEM_MARGIN: Duration = Duration::from_secs(2);
@@ -90,7 +90,7 @@ impl Accepted {
     pub(super) async fn handshake(self, stall: Duration) -> Option<Opened> {
         // Answers are small and wanted at once; a socket that refuses the options still works.
         let _ = self.stream.set_nodelay(true);
-        let _ = SockRef::from(&self.stream).set_tcp_user_timeout(Some(stall + SYSTEM_MARGIN));
+        user_timeout::set(&self.stream, Some(stall + SYSTEM_MARGIN));
         match self.tls {
             None => Some(Opened { stream: self.stream.into(), certificate: None }),
             Some(tls) => {

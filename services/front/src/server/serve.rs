@@ -9,7 +9,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use runtime::ops::Ops;
 use runtime::shutdown::Shutdown;
 use runtime::tls::MaybeTlsStream;
-use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,6 +24,7 @@ use super::progress::{Overdue, Progress};
 use super::request_router::{OfConnection, RequestRouter};
 use super::stream::WatchedStream;
 use super::upgrade::{AfterUpgrade, Pending};
+use super::user_timeout;
 use super::watched::Watched;
 use crate::calls::Calls;
 use crate::edge::Edge;
@@ -173,7 +173,7 @@ fn hand_over<C: Calls>(serving: Watched<RepollOnSelfWake<ClientConnection<C>>>, 
     let parts = serving.into_inner().into_inner().into_parts();
     let stream = parts.io.into_inner().into_inner();
     // Whoever has it now has limits of its own.
-    let _ = SockRef::from(stream.tcp()).set_tcp_user_timeout(None);
+    user_timeout::set(stream.tcp(), None);
     then(stream, parts.read_buf);
 }
 

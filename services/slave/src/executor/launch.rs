@@ -33,11 +33,8 @@ pub(super) fn start_backends(config: ExecutorConfig, registry: &Arc<BackendRegis
         start_demo(registry, "probe", Demo::probe(shutdown.clone(), name));
         return Started { shutdown, servers, tools: None };
     }
-    let launched = context.is_launched();
-    if launched && !config.servers.is_empty() && !has_landlock() {
-        tracing::warn!(
-            "Landlock is not available: backends of one user can read each other's environment (docs/secure/confinement.md)"
-        );
+    if !config.servers.is_empty() {
+        warn_of_missing_confinement(context.is_launched());
     }
     servers.start(config.servers);
     let tools = config.tools.map(|tools| CommandTools::start(registry, tools, &context));
@@ -50,6 +47,19 @@ pub(super) fn start_backends(config: ExecutorConfig, registry: &Arc<BackendRegis
         start_demo(registry, "demo", Demo::new(shutdown.clone()));
     }
     Started { shutdown, servers, tools }
+}
+
+/// Says what keeps backends apart elsewhere and does not here.
+fn warn_of_missing_confinement(launched: bool) {
+    if !launched {
+        tracing::warn!(
+            "Backends are not confined on this system: they can read each other's environment, and what they started may outlive this process (docs/secure/confinement.md)"
+        );
+    } else if !has_landlock() {
+        tracing::warn!(
+            "Landlock is not available: backends of one user can read each other's environment (docs/secure/confinement.md)"
+        );
+    }
 }
 
 fn start_demo(registry: &Arc<BackendRegistry>, name: &str, demo: Demo) {

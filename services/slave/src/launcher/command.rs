@@ -60,3 +60,30 @@ impl Launcher {
         Ok(command)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::{FileAccess, PortAccess, Rules};
+    use super::*;
+
+    #[test]
+    fn without_a_launcher_rules_are_refused_and_nothing_starts_unconfined() {
+        let start = |confinement| Launcher::Absent.command(OsStr::new("true"), ["x"], &confinement);
+        let rules = [
+            Rules { uid: Some(1), ..Rules::default() },
+            Rules { files: Some(FileAccess::default()), ..Rules::default() },
+            Rules {
+                ports: PortAccess { connect: Some(vec![443]), ..PortAccess::default() },
+                ..Rules::default()
+            },
+        ];
+        for rules in rules {
+            let error = start(Confinement::On(rules)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+            assert!(error.to_string().contains("\"confine\" need a slave on Linux"), "{error}");
+        }
+        for confinement in [Confinement::default(), Confinement::Off] {
+            assert_eq!(start(confinement).unwrap().as_std().get_program(), "true");
+        }
+    }
+}

@@ -53,6 +53,8 @@ fn name(host: &str, address: SocketAddr, slave: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Elsewhere there is no lock.
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_lock_has_one_holder_and_a_stable_name() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
