@@ -25,6 +25,7 @@ use crate::calls::{CallContext, Calls, Listing};
 use crate::edge::{Edge, cache_scope, server_info};
 use crate::introduction::Introduction;
 use crate::jsonrpc::{Member, Segments, open_response, response};
+use crate::metrics::record_introduction;
 use crate::trace::Trace;
 
 /// Most characters of a client's text that an error message repeats.
@@ -92,6 +93,9 @@ impl<C: Calls> Edge<C> {
         };
         if answered_by == AnsweredBy::Backend {
             return self.begin_call(request, subject, caller, context).map(Answer::Call);
+        }
+        if caller.era == Era::Modern && matches!(request.method, "server/discover" | "tools/list") {
+            record_introduction(request.message, caller.version);
         }
         if let Some(kind) = ListKind::ALL.into_iter().find(|kind| kind.method() == request.method) {
             return self.list(request, kind, era, &context).map(Answer::Response);
@@ -271,6 +275,7 @@ impl<C: Calls> Edge<C> {
                 .filter(|version| version.era() == Era::Legacy)
                 .unwrap_or(Version::NEWEST_LEGACY)
         });
+        record_introduction(request.message, version);
         let listing = self.view(context);
         let introduction = &listing.introduction;
         let result = format!(

@@ -1,5 +1,6 @@
 //! Metrics of the edge, the same for every process that serves MCP clients. Must not know what takes the calls.
 
+mod clients;
 mod operations;
 mod usage;
 
@@ -11,6 +12,7 @@ use protocol::mcp::failure::Failure;
 use runtime::metrics::{Label, Metric};
 
 use crate::outcome::CallOutcome;
+pub(crate) use clients::record_introduction;
 pub use operations::{OPERATION_BUCKETS, OPERATION_LABELS, OperationSide, SERVER_OPERATIONS, ToolOperations};
 pub(crate) use usage::{ClientRefusal, record_client_refusal, set_usage};
 
@@ -41,6 +43,7 @@ pub const METRICS: &[Metric] = &[
         OPERATION_LABELS,
         "OpenTelemetry's mcp.server.operation.duration: MCP requests and notifications of clients, from their arrival to the end of the answer.",
     ),
+    clients::SERIES,
     usage::REFUSALS_SERIES,
     usage::BODIES_SERIES,
     usage::STREAMS_SERIES,

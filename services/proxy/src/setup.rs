@@ -117,6 +117,7 @@ mod tests {
         ("OPS_PORT", "-1"),
         ("OPS_HOST", "a b"),
         ("UI", "on"),
+        ("DASHBOARDS_URL", "ftp://grafana"),
         ("AUTH_BEARER_KEYS", ","),
         ("AUTH_BEARER_KEYS_FILE", "/nowhere/keys.yaml"),
         ("AUTH_CUSTOM_HEADER", "x api key"),

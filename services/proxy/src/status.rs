@@ -19,6 +19,7 @@ use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
 use runtime::telemetry;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use crate::dispatch::Dispatcher;
 use crate::links::{LeftOut, Registry, SlaveSnapshot};
@@ -45,6 +46,7 @@ pub(crate) struct Served {
     pub(crate) tls: SecuredPorts,
     pub(crate) guards: Guards,
     pub(crate) page: StatusPage,
+    pub(crate) dashboards: Option<Url>,
 }
 
 /// The source of the status document of this process.
@@ -122,6 +124,7 @@ impl Status {
             "readiness": ready.to_json(),
             "access": self.served.access.to_json(),
             "tls": self.served.tls.to_json(),
+            "dashboards": self.served.dashboards.as_ref().map(Url::as_str),
             "proxies": self.proxies(),
             "slaves": self.slaves(MAX_SLAVES),
             "tools": self.tools(),

@@ -116,6 +116,7 @@ impl Slave {
                 name: config.name,
                 labels: config.labels,
                 capacity: config.capacity,
+                dashboards: config.common.ops.dashboards.clone(),
             },
             links: linked.as_ref().map(|linked| Arc::clone(&linked.links)),
             executor: executor.clone(),

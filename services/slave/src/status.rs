@@ -16,6 +16,7 @@ use runtime::moment;
 use runtime::ops::{CatalogDocument, CatalogItem, Endpoints, Readiness, ui};
 use runtime::telemetry;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use crate::backends::history::{HistorySnapshot, LogLine};
 use crate::executor::{BackendSnapshot, BackendState, Executor};
@@ -35,6 +36,8 @@ pub(crate) struct Identity {
     pub(crate) labels: BTreeMap<String, String>,
     /// `SLAVE_CAPACITY`; 0: no limit.
     pub(crate) capacity: u32,
+    /// `DASHBOARDS_URL`.
+    pub(crate) dashboards: Option<Url>,
 }
 
 /// The status of this process.
@@ -79,7 +82,7 @@ impl Status {
 
     fn all(&self, ready: &Readiness) -> Value {
         let (since, started_at) = self.started;
-        let Identity { role, name, labels, capacity } = &self.identity;
+        let Identity { role, name, labels, capacity, dashboards } = &self.identity;
         json!({
             "schema": 1,
             "role": role,
@@ -95,6 +98,7 @@ impl Status {
             "access": self.access.to_json(),
             // Ports of slaves have no TLS of their own.
             "tls": { "clients": "off", "operators": "off" },
+            "dashboards": dashboards.as_ref().map(Url::as_str),
             "links": self.links(),
             "backends": self.backends(),
             "calls": self.activity().to_json(),

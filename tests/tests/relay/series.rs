@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harness::client::Client;
+use harness::client::{Client, McpRequest};
 use harness::fixture::Fixture;
 use harness::metrics::Scrape;
 use harness::relay::{Setup, pair};
@@ -134,4 +134,38 @@ async fn what_a_slave_asks_its_backends_is_timed_by_the_conventions() {
         let found = counted(&labels.each_ref().map(String::as_str));
         assert!((found - 1.0).abs() < 0.1, "{labels:?}: {found}\n{}", scrape.text());
     }
+}
+
+#[tokio::test]
+async fn programs_of_clients_are_counted_by_known_names_only() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let before = Scrape::of(proxy.http).await;
+    let count = |scrape: &Scrape, labels: &[&str]| scrape.sum("mcp_relay_client_introductions_total", labels);
+    assert!(count(&before, &[]).abs() < 0.1, "{}", before.text());
+    // This client is named mcp-relay-tests.
+    Client::legacy_on(proxy.http, "/mcp", "2025-06-18").await;
+    let modern = Client::modern(proxy.http);
+    modern.tool_names().await;
+    for (name, calls) in [("name-canary", 2), ("another-canary", 1), ("Visual Studio Code", 1)] {
+        for _ in 0..calls {
+            let info = json!({ "name": name, "version": "1" });
+            let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info });
+            Client::uninitialized(proxy.http)
+                .speaking("2025-11-25")
+                .request(McpRequest::new(1, "initialize", params))
+                .await
+                .result();
+        }
+    }
+    let scrape = Scrape::of(proxy.http).await;
+    for (labels, expected) in [
+        (&["client=\"mcp-relay\"", "=\"2025-06-18\""][..], 1.0),
+        (&["client=\"mcp-relay\"", "=\"2026-07-28\""], 1.0),
+        (&["client=\"other\"", "=\"2025-11-25\""], 3.0),
+        (&["client=\"vscode\""], 1.0),
+    ] {
+        let found = count(&scrape, labels);
+        assert!((found - expected).abs() < 0.1, "{labels:?}: {found}\n{}", scrape.text());
+    }
+    assert!(!scrape.text().contains("canary"), "a client makes no series");
 }

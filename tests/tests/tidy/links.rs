@@ -85,6 +85,34 @@ fn links_of_documents_lead_somewhere() {
     report(&faults);
 }
 
+/// The sections of runbooks that a page leads to.
+fn runbooks_in(markup: &str) -> impl Iterator<Item = &str> {
+    let values = markup.split("data-runbook=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    values
+        .flat_map(|value| value.split(';'))
+        .map(|one| one.split_once('=').map_or("", |(_, section)| section))
+}
+
+#[test]
+fn runbooks_of_the_status_page_are_sections_of_the_document() {
+    let document = Document::read(root().join("docs/operate/runbooks.md"));
+    let (mut found, mut faults) = (0, BTreeSet::new());
+    walk(&root().join("services"), &mut |path| {
+        if path.extension().is_some_and(|kind| kind == "html") {
+            let markup = std::fs::read_to_string(path).expect("a page");
+            for section in runbooks_in(&markup) {
+                found += 1;
+                if !document.has(section) {
+                    faults.insert(format!("{}: {section:?} is no runbook", path.display()));
+                }
+            }
+        }
+    });
+    assert!(found > 10, "runbooks are found");
+    report(&faults);
+    assert!(!document.has(runbooks_in("<a data-runbook=\"x=gone\">").next().unwrap()));
+}
+
 #[test]
 fn a_link_to_nothing_is_found() {
     let path = root().join("README.md");

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod checks;
+mod links;
 mod operate;
 mod proxy;
 mod slave;

@@ -32,7 +32,7 @@ const PIXEL: &str =
 
 struct Scene {
     proxy: Proxy,
-    _slave: Slave,
+    _slaves: [Slave; 2],
     _fixture: Fixture,
     _folder: tempfile::TempDir,
 }
@@ -47,10 +47,12 @@ async fn scene() -> Scene {
         .env("LINK_PING_TIMEOUT_MS", "120000")
         .start_proxy()
         .await;
-    let setup = Setup::slave("berlin", proxy.link);
-    let slave = fixture.serve_with(setup, &[("FIXTURE_ASKS", "1")]).start_slave().await;
+    let demo = Setup::slave("berlin", proxy.link).start_slave().await;
+    let asks = fixture.serve_with(Setup::slave("lisbon", proxy.link), &[("FIXTURE_ASKS", "1")]);
+    let asks = asks.start_slave().await;
     offers(&proxy, "ask").await;
-    Scene { proxy, _slave: slave, _fixture: fixture, _folder: folder }
+    offers(&proxy, "echo").await;
+    Scene { proxy, _slaves: [demo, asks], _fixture: fixture, _folder: folder }
 }
 
 async fn offers(proxy: &Proxy, tool: &str) {
@@ -221,7 +223,7 @@ async fn an_operator_answers_what_a_tool_asks() {
     let mut browser = page(&scene.proxy, "key-canary-1").await;
     open_tool(&mut browser, "ask").await;
     let form = json!({ "method": "elicitation/create", "params": { "message": "Who <i>are</i> you?", "requestedSchema": {
-        "type": "object", "required": ["name"], "properties": {
+        "type": "object", "required": ["age"], "properties": {
             "name": { "type": "string", "title": "Your name" }, "age": { "type": "integer" },
             "colour": { "type": "string", "oneOf": [{ "const": "r", "title": "red" }, { "const": "g", "title": "green" }] } } } } });
     let url = json!({ "method": "elicitation/create", "params": {

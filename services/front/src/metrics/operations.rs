@@ -22,6 +22,12 @@ pub const OPERATION_BUCKETS: Buckets = Buckets {
     why: "The bounds that the conventions ask for, so that dashboards of other vendors fit.",
 };
 
+/// The version of MCP that a client speaks.
+pub(super) const VERSION_LABEL: Label = Label::of(
+    "mcp_protocol_version",
+    &["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"],
+);
+
 /// The attributes that are exported.
 pub const OPERATION_LABELS: &[Label] = &[
     Label::open("mcp_method_name"),
@@ -29,10 +35,7 @@ pub const OPERATION_LABELS: &[Label] = &[
     Label::of("gen_ai_operation_name", &["execute_tool"]),
     Label::open("error_type"),
     Label::open("rpc_response_status_code"),
-    Label::of(
-        "mcp_protocol_version",
-        &["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"],
-    ),
+    VERSION_LABEL,
     Label::of("network_transport", &["tcp", "pipe"]),
 ];
 

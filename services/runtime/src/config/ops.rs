@@ -1,5 +1,7 @@
 //! `OPS_PORT`, `OPS_HOST`, `UI` and `DASHBOARDS_URL`: the operators' port and the status page. Must not know what they serve.
 
+use url::Url;
+
 use super::listener::listener;
 use super::variables::Settings;
 use crate::env::{Reader, parse};
@@ -33,6 +35,13 @@ fn status_page(text: &str) -> Result<StatusPage, String> {
     parse::flag(text).map(page).map_err(|_| "1, 0 or full".into())
 }
 
+/// Parses `DASHBOARDS_URL`, which everybody who opens the page reads.
+fn dashboards_url(text: &str) -> Result<Url, String> {
+    let is_plain = |url: &Url| url.username().is_empty() && url.password().is_none();
+    let url = parse::http_url(text).ok().filter(is_plain);
+    url.ok_or_else(|| "a URL that starts with http:// or https://, without user and password".into())
+}
+
 /// The configuration of the operators' endpoints.
 #[derive(Clone, Debug, Default)]
 pub struct OpsConfig {
@@ -41,6 +50,8 @@ pub struct OpsConfig {
     pub port: Option<ListenAddr>,
     /// `UI`: whether the status page is served and the calls that it shows are recorded.
     pub ui: StatusPage,
+    /// `DASHBOARDS_URL`: where the status page leads for dashboards.
+    pub dashboards: Option<Url>,
 }
 
 /// Reads the operators' variables; `http` is the clients' listener.
@@ -53,7 +64,11 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, http: &ListenAd
     if port.is_none() && settings.ops_host.is_set() && !settings.ops_port.is_set() {
         reader.warn("OPS_HOST is set but OPS_PORT is not: health and metrics share the clients' port");
     }
-    OpsConfig { port, ui: reader.value(&settings.ui, status_page) }
+    OpsConfig {
+        port,
+        ui: reader.value(&settings.ui, status_page),
+        dashboards: reader.optional(&settings.dashboards_url, dashboards_url),
+    }
 }
 
 /// Reads the address of the operators' endpoints: the ops port if there is one, otherwise the clients' port.

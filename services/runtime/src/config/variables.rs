@@ -19,6 +19,7 @@ crate::variables! {
     ops_port = Says("they share MCP_SERVER_PORT"), "A separate port for health, metrics, API and status page; MCP_SERVER_PORT then answers 404 for their paths. 0: any free port; the log names it.";
     ops_host = Says("the value of MCP_SERVER_HOST"), "Address that the server listens on for OPS_PORT.";
     ui = Value("0"), "1: serve the status page on /ui, and record what it shows: calls under way, the last finished calls, and the last lines of backends' standard error. full (proxy only): operators with the role operate of POLICY also run tools and drain slaves there.";
+    dashboards_url = Says("no link"), "URL of dashboards that the status page links to, for example a folder of Grafana: http or https, without user and password.";
     auth_bearer_keys secret = Says("no key is required, and only loopback and private addresses are served"), "Comma-separated keys. If set, every HTTP path but the health checks needs `Authorization: Bearer <key>`.";
     auth_bearer_keys_file path_of_secrets = Says("AUTH_BEARER_KEYS only"), "Path of a file of more keys: one per line, or YAML entries with name and times. Read again when it changes and at SIGHUP; a removed key ends its open responses: see docs/secure/keys.md.";
     auth_custom_header = Says("only Authorization"), "A header, for example x-api-key, that may carry the key in place of Authorization.";

@@ -55,10 +55,10 @@ fn client(proxy: &Proxy) -> Client {
     super::client(proxy, "guest")
 }
 
-/// The slaves that ran the last calls, the newest first.
-async fn last_ran(proxy: &Proxy, count: usize) -> Vec<String> {
+/// The slaves that ran the last calls of a tool, the newest first.
+async fn last_ran(proxy: &Proxy, tool: &str, count: usize) -> Vec<String> {
     let calls = read(proxy, "/api/v1/calls").await;
-    let calls = calls["recent"].as_array().unwrap().iter().take(count);
+    let calls = calls["recent"].as_array().unwrap().iter().filter(|call| call["tool"] == tool).take(count);
     calls.map(|call| call["slave"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
@@ -86,9 +86,9 @@ async fn a_drained_slave_gets_no_new_calls_until_that_is_undone() {
     for _ in 0..20 {
         client.call("echo", json!({ "text": "x" })).await.result();
     }
-    assert_eq!(last_ran(&proxy, 20).await, vec!["lisbon"; 20]);
+    assert_eq!(last_ran(&proxy, "echo", 20).await, vec!["lisbon"; 20]);
     assert!(running.finish().await.result()["isError"].is_null(), "the running call ends as it would have");
-    assert_eq!(last_ran(&proxy, 1).await, ["berlin"]);
+    assert_eq!(last_ran(&proxy, "sleep", 1).await, ["berlin"]);
     let told = line(&stream, "slave_drain", json!({ "slave": "berlin", "draining": true })).await;
     assert_eq!(told["operator_key_id"], key_id("key-of-ops")[..32], "{told}");
     drain(&proxy, "berlin", false).await;
@@ -98,7 +98,7 @@ async fn a_drained_slave_gets_no_new_calls_until_that_is_undone() {
     for _ in 0..5 {
         client.call("echo", json!({ "text": "x" })).await.result();
     }
-    assert_eq!(last_ran(&proxy, 5).await, vec!["berlin"; 5]);
+    assert_eq!(last_ran(&proxy, "echo", 5).await, vec!["berlin"; 5]);
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
 //     data-pick="a.list" data-by="id"     a view of one row, shown for "#name/id", with the row as "one"
 //     data-calls="b"                      … and its calls, whose member b is that id, as "one.live" and "one.recent"
 //   data-text="a.b" data-as="kind"      text of a member
+//   data-href="a.b"                     a link to the address that a member is; hidden without one
+//   data-runbook="value=section;…"      a link to a runbook beside a member with that value
 //   data-when="a.b" data-unless="a.b"   shown only if a member is true (or not)
 //   <table data-rows="a.list" data-key="id" data-empty="…">   a row for each; "a.list/inner" for the lists inside
 //     data-filter="label" data-newest="b"                   a field that filters rows; rows sorted by a time
@@ -118,6 +120,11 @@ function show(loaded) {
   for (const element of inParts("[data-when]")) element.hidden = !at(found, element.dataset.when);
   for (const element of inParts("[data-unless]")) element.hidden = Boolean(at(found, element.dataset.unless));
   for (const element of inParts("[data-text]")) fill(element, at(found, element.dataset.text), element.dataset.as);
+  for (const link of inParts("[data-href]")) {
+    const address = at(found, link.dataset.href);
+    link.hidden = !/^https?:\/\//.test(address ?? "");
+    if (!link.hidden) link.href = address;
+  }
   for (const table of inParts("table[data-rows]")) fillTable(table, found);
   for (const figure of inParts("figure[data-plot]")) fillPlot(figure, found);
   // Parts that do more than show what a member says fill themselves.

@@ -132,9 +132,24 @@ const CELLS = {
   },
 };
 
+// The link to the runbook of a condition stands beside its cell, so that it stays when the cell is filled anew.
+function linkRunbook(target, value, sections) {
+  const section = sections.split(";").map((one) => one.split("=")).find(([of]) => of === String(value))?.[1];
+  const before = target.parentElement.querySelector(":scope > .runbook");
+  if (!section) return before?.remove();
+  const link = before ?? element("a", { className: "runbook", textContent: "Runbook", target: "_blank", rel: "noopener noreferrer" });
+  const href = `${document.body.dataset.runbooks}#${section}`;
+  if (link.getAttribute("href") !== href) link.setAttribute("href", href);
+  const label = `Runbook: ${shown(value, "words")}`;
+  if (link.getAttribute("aria-label") !== label) link.setAttribute("aria-label", label);
+  if (!before) target.after(link);
+}
+
 export function fill(target, value, kind, column, row) {
   if (CELLS[kind]) CELLS[kind](target, value, column, row);
   else setText(target, shown(value, kind));
+  const { runbook } = (column ?? target).dataset;
+  if (runbook) linkRunbook(target, value, runbook);
 }
 
 // ---- rows ----
