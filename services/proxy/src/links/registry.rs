@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::catalog::CatalogAccounts;
 use super::peers::PeerTable;
+use super::revocation_table::RevocationTable;
 use super::slave::Slave;
 use crate::balance::outliers::OutlierDetector;
 use crate::config::EjectionPolicy;
@@ -34,6 +35,7 @@ pub(crate) struct Registry {
     peers: PeerTable,
     pub(super) draining: AtomicBool,
     pub(super) session_end: OnceLock<SessionEndListener>,
+    pub(super) revocations: RevocationTable,
     /// Notified when it has changed which slave offers what.
     pub(crate) changed: Notify,
 }
@@ -74,6 +76,7 @@ impl Registry {
             fleet,
             draining: AtomicBool::new(false),
             session_end: OnceLock::new(),
+            revocations: RevocationTable::default(),
             changed: Notify::new(),
         })
     }
@@ -90,11 +93,6 @@ impl Registry {
     /// Returns the fleet of this proxy.
     pub(crate) fn fleet(&self) -> &Fleet {
         &self.fleet
-    }
-
-    /// Returns the fleet of this proxy, for those that outlive a borrow of the registry.
-    pub(crate) fn share_fleet(&self) -> Arc<Fleet> {
-        Arc::clone(&self.fleet)
     }
 
     /// Returns the table of known proxies.
