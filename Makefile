@@ -67,7 +67,7 @@ test-clients: ## Run clients of npm and PyPI against servers of npm and PyPI thr
 	$(CARGO) build --locked -p mcp-relay
 	python3 tests/clients/run.py $(ONLY)
 
-test-oauth: ## Have the SDKs' clients sign in at Keycloak, oidc-provider and the broker, also behind nginx; ONLY='keycloak broker-*' (needs Java, npm, Python, Chromium)
+test-oauth: ## Have the SDKs' clients sign in at Keycloak, oidc-provider and the broker, also behind nginx and Caddy; ONLY='keycloak broker-*' (needs Java, npm, Python, Chromium, nginx, Caddy)
 	./scripts/setup oauth
 	$(CARGO) build --locked -p mcp-relay
 	python3 tests/oauth/run.py $(ONLY)

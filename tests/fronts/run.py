@@ -9,7 +9,6 @@ Needs the built program, nginx, Caddy and openssl (`make test-fronts` builds, sc
 import http.client
 import json
 import pathlib
-import shutil
 import sys
 import tempfile
 import time
@@ -17,31 +16,12 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "conformance"), str(HERE.parent / "oauth")]
 from processes import BINARY, CODE, Arrangement  # noqa: E402
-from servers import Certificate, Nginx, free_port, recipe  # noqa: E402
+from servers import Caddy, Certificate, Nginx, free_port, recipe  # noqa: E402
 
 # Seconds between the comments of a silent stream, and for how long the stream is silent.
 KEEPALIVE, SILENCE = 5, 22
 LIMIT = 16 * 1024 * 1024
 BOTH = "application/json, text/event-stream"
-
-
-class Caddy:
-    """Caddy with the tests' certificate in front of a proxy."""
-
-    def __init__(self, arrangement, block, port, target, certificate):
-        ours = f"https://localhost:{port} {{\n    bind 127.0.0.1\n    tls {certificate.chain} {certificate.key}"
-        for theirs, replacement in {"relay.example.com {": ours, "127.0.0.1:8000": f"127.0.0.1:{target}"}.items():
-            if theirs not in block:
-                raise SystemExit(f"fronts: the block for Caddy says nothing of {theirs!r}")
-            block = block.replace(theirs, replacement)
-        file = arrangement.folder / "Caddyfile"
-        file.write_text(f"{{\n    admin off\n    auto_https disable_redirects\n}}\n{block}")
-        arrangement.start("caddy", [program("caddy"), "run", "--config", str(file), "--adapter", "caddyfile"]).find("serving initial configuration")
-
-
-def program(name):
-    found = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/bin")
-    return found or sys.exit(f"fronts: no {name} here: run scripts/setup fronts")
 
 
 class Client:

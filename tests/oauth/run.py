@@ -3,8 +3,8 @@
 
     python3 tests/oauth/run.py [arrangement …]     (without: all; a pattern such as 'broker-*' takes several)
 
-The clients are the OAuth code of MCP's SDKs, the user is at a headless Chromium. Needs the built program, Java, npm, Python, Chromium and
-nginx (`make test-oauth` builds, scripts/setup oauth installs). Ends only what it started. CLIENTS='sdk1 mcp-auto' takes some clients.
+The clients are the OAuth code of MCP's SDKs, the user is at a headless Chromium. Needs the built program, Java, npm, Python, Chromium,
+nginx and Caddy (`make test-oauth` builds, scripts/setup oauth installs). Ends only what it started. CLIENTS='sdk1 mcp-auto' takes some clients.
 """
 
 import concurrent.futures
@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "conformance"), str(HERE.parent / "clients")]
 import install  # noqa: E402
 from processes import BINARY, CODE, ROOT, Arrangement  # noqa: E402
-from servers import Certificate, DocumentServer, Keycloak, Nginx, PASSWORD, USER, free_port, oidc_provider, recipe  # noqa: E402
+from servers import Caddy, Certificate, DocumentServer, Keycloak, Nginx, PASSWORD, USER, free_port, oidc_provider, recipe  # noqa: E402
 
 TOOLS = ROOT / ".tools/oauth"
 RESULTS = TOOLS / "results"
@@ -159,18 +159,43 @@ def broker_keycloak(arrangement, parts):
     return expect(relay, relay.origin, ["broker consent", "Keycloak sign-in"], 5)
 
 
-def broker_nginx(arrangement, parts):
-    """The recipe of docs/run/fronts.md for nginx, with TLS."""
-    port = free_port()
+# What ends TLS in front of the relay, by docs/run/fronts.md: the class, and heading and language of the recipe.
+FRONTS = {"nginx": (Nginx, "nginx", "nginx"), "caddy": (Caddy, "Caddy", "caddyfile")}
+
+
+def behind(name, arrangement, parts):
+    """A relay behind a front, whose clients know its https URL alone."""
+    (front, heading, language), port = FRONTS[name], free_port()
     relay = Relay(arrangement, f"https://localhost:{port}/mcp")
-    Nginx(arrangement, recipe("nginx", "nginx"), port, relay.port, parts.certificate)
-    relay.broker(TRUSTED_PROXIES="127.0.0.1", **relay.users())
-    return expect(relay, relay.origin, BROKER_PAGES, 5)
+    front(arrangement, recipe(heading, language), port, relay.port, parts.certificate)
+    return relay
+
+
+def broker_behind(name):
+    def arrange(arrangement, parts):
+        relay = behind(name, arrangement, parts)
+        relay.broker(TRUSTED_PROXIES="127.0.0.1", **relay.users())
+        return expect(relay, relay.origin, BROKER_PAGES, 5)
+
+    return arrange
+
+
+def oidc_behind(name):
+    """An issuer of JWTs that stands elsewhere."""
+
+    def arrange(arrangement, parts):
+        relay = behind(name, arrangement, parts)
+        issuer = oidc_provider(arrangement, parts.node, relay.url, "jwt", "unused")
+        issuers = relay.file("issuers.yaml", f"issuers: [{{issuer: '{issuer}', scopes: [mcp]}}]")
+        relay.start(AUTH_ISSUERS=issuers, TRUSTED_PROXIES="127.0.0.1")
+        return expect(relay, issuer, PROVIDER_PAGES, None)
+
+    return arrange
 
 
 ARRANGEMENTS = {
     "oidc-jwt": oidc_jwt, "oidc-opaque": oidc_opaque, "broker-users": broker_users, "broker-documents": broker_documents,
-    "broker-nginx": broker_nginx, "broker-keycloak": broker_keycloak, "keycloak": keycloak, "keycloak-client": keycloak_client,
+    "broker-nginx": broker_behind("nginx"), "broker-caddy": broker_behind("caddy"), "oidc-caddy": oidc_behind("caddy"), "broker-keycloak": broker_keycloak, "keycloak": keycloak, "keycloak-client": keycloak_client,
 }
 
 

@@ -1,4 +1,4 @@
-"""What stands around the relay in an arrangement: Keycloak, an OpenID provider, nginx, a server of clients' documents. Knows no client."""
+"""What stands around the relay in an arrangement: Keycloak, an OpenID provider, nginx, Caddy, a server of clients' documents. Knows no client."""
 
 import hashlib
 import http.server
@@ -6,9 +6,11 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -228,3 +230,18 @@ class Nginx:
         )
         program = "/usr/sbin/nginx" if pathlib.Path("/usr/sbin/nginx").exists() else "nginx"
         arrangement.start("nginx", [program, "-e", "stderr", "-p", str(folder), "-c", str(file)]).find("start worker process")
+
+
+class Caddy:
+    """Caddy with TLS in front of a proxy, by a recipe of which addresses are replaced."""
+
+    def __init__(self, arrangement, block, port, target, certificate):
+        ours = f"https://localhost:{port} {{\n    bind 127.0.0.1\n    tls {certificate.chain} {certificate.key}"
+        for theirs, replacement in {"relay.example.com {": ours, "127.0.0.1:8000": f"127.0.0.1:{target}"}.items():
+            if theirs not in block:
+                raise SystemExit(f"oauth: the recipe for Caddy says nothing of {theirs!r}")
+            block = block.replace(theirs, replacement)
+        file = arrangement.folder / "Caddyfile"
+        file.write_text(f"{{\n    admin off\n    auto_https disable_redirects\n}}\n{block}")
+        program = shutil.which("caddy", path="/usr/sbin:/usr/bin:/usr/local/bin") or sys.exit("oauth: no caddy here: run scripts/setup fronts")
+        arrangement.start("caddy", [program, "run", "--config", str(file), "--adapter", "caddyfile"]).find("serving initial configuration")

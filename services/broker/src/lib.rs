@@ -47,7 +47,7 @@ pub use metrics::METRICS;
 pub use passwords::hash as hash_password;
 pub use provider::{Provider, ProviderSettings};
 pub use request::BrokerRequest;
-pub use revocations::{Revocations, RevocationsFile};
+pub use revocations::{RevocationsFile, RevokedGrant};
 pub use server::Broker;
 pub use settings::{BrokerSettings, PublicUrl};
 

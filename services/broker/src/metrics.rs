@@ -52,7 +52,7 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         REVOCATIONS,
         &[Label::of("reason", &Revoked::LABELS)],
-        "Grants that ended before their time at this proxy: their client asked for it, or a code or refresh token was used twice, which is what a thief's use looks like.",
+        "Grants that ended before their time: their client asked this proxy for it, a code or refresh token was used twice here, which is what a thief's use looks like, or another proxy said so through slaves (elsewhere).",
     ),
 ];
 
@@ -83,7 +83,19 @@ values! {
 }
 values! {
     /// Why a grant ended.
-    Revoked { Client = "client", CodeReuse = "code_reuse", RefreshReuse = "refresh_reuse", }
+    Revoked { Client = "client", CodeReuse = "code_reuse", Elsewhere = "elsewhere", RefreshReuse = "refresh_reuse", }
+}
+
+impl Revoked {
+    /// Returns the reason in words.
+    pub(crate) const fn why(self) -> &'static str {
+        match self {
+            Self::Client => "its client asked for it",
+            Self::CodeReuse => "a code was used twice",
+            Self::Elsewhere => "it was revoked at another proxy",
+            Self::RefreshReuse => "a refresh token was used twice",
+        }
+    }
 }
 
 pub(crate) fn record_sign_in(outcome: SignIn) {
@@ -109,6 +121,6 @@ pub(crate) fn record_refusal(endpoint: Endpoint, code: &'static str) {
     counter!(REFUSALS, "endpoint" => endpoint.label(), "error" => code).increment(1);
 }
 
-pub(crate) fn record_revocation(reason: Revoked) {
-    counter!(REVOCATIONS, "reason" => reason.label()).increment(1);
+pub(crate) fn record_revocations(reason: Revoked, count: usize) {
+    counter!(REVOCATIONS, "reason" => reason.label()).increment(count as u64);
 }

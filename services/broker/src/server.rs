@@ -30,13 +30,13 @@ pub struct Broker {
     /// One-time passwords that were used at this process: the user's name and the step.
     pub(crate) steps: Once<(String, u64)>,
     pub(crate) rotation: Rotation,
-    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) revocations: Revocations,
 }
 
 impl Broker {
     /// Creates a broker whose records are sealed with keys that are derived from these.
     pub fn new(settings: BrokerSettings, keys: &SessionKeys, users: Arc<UserStore>) -> Self {
-        let revocations = Arc::new(Revocations::new(settings.revocations.clone()));
+        let revocations = Revocations::new(settings.revocations.clone());
         Self {
             vault: Vault::new(keys),
             users,

@@ -9,9 +9,10 @@ use crate::consent::CODE_LIFETIME;
 use crate::fault::Fault;
 use crate::form::Parameters;
 use crate::grant::{AccessToken, Code, Grant, RefreshToken, digest, random_id};
-use crate::metrics::{Endpoint, Revoked, record_revocation, record_token};
+use crate::metrics::{Endpoint, Revoked, record_revocations, record_token};
 use crate::reply;
 use crate::request::BrokerRequest;
+use crate::revocations::RevokedGrant;
 use crate::rotation::Position;
 use crate::seal::Purpose;
 use crate::server::Broker;
@@ -129,14 +130,9 @@ impl Broker {
 
     /// Ends everything of a grant.
     pub(crate) fn revoke_grant(&self, grant: &Grant, now: u64, reason: Revoked) {
-        let why = match reason {
-            Revoked::Client => "its client asked for it",
-            Revoked::CodeReuse => "a code was used twice",
-            Revoked::RefreshReuse => "a refresh token was used twice",
-        };
-        tracing::warn!(user = grant.subject.name, why, "A grant was revoked");
-        record_revocation(reason);
-        self.revocations.add(&grant.family, grant.ends, now);
+        tracing::warn!(user = grant.subject.name, why = reason.why(), "A grant was revoked");
+        record_revocations(reason, 1);
+        self.revocations.add(vec![RevokedGrant { family: grant.family.clone(), ends: grant.ends }], now);
     }
 }
 

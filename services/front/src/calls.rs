@@ -40,6 +40,12 @@ impl CallContext<'_> {
         self.credential.key.as_deref()
     }
 
+    /// Returns the identity whose use limits count ([`Credential::counted_principal`]).
+    pub fn counted_principal(&self) -> Principal {
+        let counted = self.credential.counted_principal();
+        if counted == Principal::ANYONE { self.principal } else { counted }
+    }
+
     /// Returns a text that stands for the client: its key, else the session (the key of call headers), else the address; `None` for
     /// a client of which none is known. Not for other processes, which could guess keys by it.
     pub fn client(&self, session: Option<&str>) -> Option<String> {

@@ -149,15 +149,27 @@ impl Credential {
 
     /// Returns the identity that sessions and calls belong to.
     pub fn principal(&self) -> Principal {
-        let shown = match (&self.token, &self.key) {
-            (Some(token), _) => Principal::of_identity(&token.identity),
-            (None, Some(key)) => Principal::of(key),
-            (None, None) => Principal::ANYONE,
-        };
+        let shown = self.shown();
         match &self.certificate {
             Some(certificate) => shown.with_certificate(certificate.names()),
             None => shown,
         }
+    }
+
+    /// The holder of the token or key.
+    fn shown(&self) -> Principal {
+        match (&self.token, &self.key) {
+            (Some(token), _) => Principal::of_identity(&token.identity),
+            (None, Some(key)) => Principal::of(key),
+            (None, None) => Principal::ANYONE,
+        }
+    }
+
+    /// Returns the identity whose use limits count: that of the token or key, else that of the certificate. A client that shows a
+    /// certificate beside its key, or another one, is no further client.
+    pub fn counted_principal(&self) -> Principal {
+        let has_text = self.token.is_some() || self.key.is_some();
+        if has_text { self.shown() } else { self.principal() }
     }
 
     /// Returns who the sender is. `None`: nobody proved it, or the key has no name.

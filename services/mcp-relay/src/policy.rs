@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use policy::{
-    Decision, Policy, PolicyError, PolicyFile, Probe, Requester, RuleCheck, Side, SubjectKind, TestReport,
+    Decision, Policy, PolicyError, PolicyFile, Probe, Quota, QuotaShare, Requester, RuleCheck, Side,
+    SubjectKind, TestReport,
 };
+use proxy::config::Rate;
+use proxy::routes::{LimitsRequest, RateLimit, explain_limits};
 use runtime::env::Snapshot;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -52,15 +55,28 @@ fn read(args: &PolicyArgs, snapshot: &Snapshot) -> Result<(PathBuf, Arc<Policy>)
 
 fn explain(args: ExplainPolicy, snapshot: &Snapshot) -> Result<Text, CommandError> {
     let (_, policy) = read(&args.policy, snapshot)?;
-    let as_json = args.json;
+    let (as_json, side) = (args.json, args.policy.of);
+    let routes = args.routes.clone();
     let probe = probe(args)?;
+    let rates = match side {
+        PolicyOf::Proxy => rates(&probe, routes.as_deref(), snapshot)?,
+        PolicyOf::Slave => Vec::new(),
+    };
     let (decision, rules) = (policy.decide_probe(&probe), policy.check_rules(&probe));
     let by = decision.rule().and_then(|rule| policy.rule(rule)).map(|rule| rule.name);
     if as_json {
         let rule = |check: &RuleCheck| json!({ "rule": check.name, "line": check.line, "effect": check.effect, "why": check.mismatch });
         let all: Vec<_> = rules.iter().map(rule).collect();
         let scopes = decision.rule().map(|rule| policy.scopes_of(rule)).unwrap_or_default();
-        let text = json!({ "decision": decision.as_str(), "rule": by, "scopes": scopes, "rules": all });
+        let quota = |quota: &Quota| json!({ "quota": quota.name, "calls": quota.calls, "share": quota.share.as_str() });
+        let quotas: Vec<_> = policy.quotas_of(&probe).map(quota).collect();
+        let rate =
+            |limit: &RateLimit| json!({ "of": limit.of, "rate": limit.rate.to_string(), "from": limit.from });
+        let rates: Vec<_> = rates.iter().map(rate).collect();
+        let text = json!({
+            "decision": decision.as_str(), "rule": by, "scopes": scopes, "rules": all,
+            "quotas": quotas, "rateLimits": rates,
+        });
         return Ok(Text::json(&format!("{text:#}\n")));
     }
     let mut text = format!("{} {:?}: {}\n", probe.kind.as_str(), probe.name, meaning(decision));
@@ -71,7 +87,47 @@ fn explain(args: ExplainPolicy, snapshot: &Snapshot) -> Result<Text, CommandErro
         let why = mismatch.unwrap_or("applies");
         let _ = writeln!(text, "  {effect} {name:?} (line {line}): {why}");
     }
+    for quota in policy.quotas_of(&probe) {
+        let _ = writeln!(text, "{}", quota_line(quota, &probe.client));
+    }
+    for RateLimit { of, rate, from } in rates {
+        let whose = if of == "client" { "this client's calls" } else { "all clients' calls of this tool" };
+        let _ = writeln!(text, "rate limit: {rate}, {whose} ({from})");
+    }
     Ok(text.into())
+}
+
+/// Says how many calls a day a quota leaves whom.
+fn quota_line(quota: &Quota, client: &Requester<'_>) -> String {
+    let known_by = match client {
+        Requester { subject: Some(_), .. } => "issuer and subject",
+        Requester { key: Some(_), .. } => "its key's name",
+        Requester { certificate, .. } if !certificate.is_empty() => "its certificate",
+        _ => "its address",
+    };
+    let whose = match quota.share {
+        QuotaShare::Each => format!("of this client alone, known by {known_by}"),
+        QuotaShare::Together => "of all its clients together".to_owned(),
+    };
+    format!("quota {:?}: {} calls a day {whose}", quota.name, quota.calls)
+}
+
+/// Returns the rate limits that the request meets at a proxy with these variables.
+fn rates(probe: &Probe, routes: Option<&Path>, snapshot: &Snapshot) -> Result<Vec<RateLimit>, CommandError> {
+    let path = routes.or_else(|| snapshot.get("ROUTES").map(Path::new));
+    let routes = path.map(crate::routes::read).transpose()?.unwrap_or_default();
+    let rate = |variable: &str| {
+        let read = snapshot.get(variable).map(Rate::parse).transpose();
+        read.map_err(|expected| CommandError::Config(format!("{variable}: expected {expected}")))
+    };
+    let own = probe.own_name.as_ref().unwrap_or(&probe.name);
+    let asked = LimitsRequest {
+        key: probe.client.key.as_deref().map(str::to_owned),
+        tool: (probe.kind == SubjectKind::Tool).then(|| [probe.name.clone(), own.clone()]),
+        client_rate: rate("RATE_LIMIT_CLIENT")?,
+        tool_rate: rate("RATE_LIMIT_TOOL")?,
+    };
+    Ok(explain_limits(&routes, &asked))
 }
 
 fn meaning(decision: Decision) -> &'static str {

@@ -49,7 +49,8 @@ fn check(file: Option<&Path>) -> Result<String, CommandError> {
     Ok(format!("{}: can be used ({rules} rules, {clients} clients)\n", path.display()))
 }
 
-fn read(path: &Path) -> Result<Routes, CommandError> {
+/// Reads a file of routes.
+pub(crate) fn read(path: &Path) -> Result<Routes, CommandError> {
     RoutesFile::read(path).map(|file| (*file.routes).clone()).map_err(|error| {
         let reason = match &error {
             RoutesError::Unreadable(_) => error.to_string(),

@@ -3,6 +3,8 @@
 use crate::decision::Decision;
 use crate::policy::Policy;
 use crate::probe::{PolicyTest, Probe};
+use crate::quota::Quota;
+use crate::subject::SubjectKind;
 
 /// The check of one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,13 @@ impl Policy {
         let client_rules = self.client_rules(&probe.client);
         let arguments = self.arguments(&client_rules, probe.message().as_bytes());
         self.decide(Some(probe.kind), &client_rules, &target, Some(&arguments))
+    }
+
+    /// Returns the quotas that a request counts against. A method counts against none.
+    pub fn quotas_of(&self, probe: &Probe) -> impl Iterator<Item = &Quota> {
+        let is_counted = probe.kind != SubjectKind::Method;
+        let counts = move |quota: &&Quota| is_counted && quota.counts(&probe.client, &probe.subject());
+        self.quotas().iter().filter(counts)
     }
 
     /// Explains which rules apply to a request, in the order in which they count.

@@ -28,6 +28,16 @@ pub struct Quota {
     pub(crate) what: Option<What>,
 }
 
+impl QuotaShare {
+    /// Returns the word of the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Each => "each",
+            Self::Together => "together",
+        }
+    }
+}
+
 impl Quota {
     /// Returns whether a call of this client counts.
     pub fn counts(&self, client: &Requester<'_>, subject: &Subject<'_>) -> bool {

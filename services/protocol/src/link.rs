@@ -21,6 +21,7 @@ pub mod plain;
 pub mod proxy_end;
 pub mod reassembler;
 pub mod response_check;
+pub mod revocation;
 pub mod session_fact;
 pub mod slave_end;
 pub mod stats;

@@ -22,6 +22,7 @@ use protocol::link::ids::{CallId, InstanceId, LinkId};
 use protocol::link::limits::{self, LinkLimits};
 use protocol::link::outbox::ACK_DELAY;
 use protocol::link::proxy_end::{ProxyEnd, Sink};
+use protocol::link::revocation::{GrantId, MAX_REVOCATIONS, RevocationFact};
 use protocol::link::session_fact::{SessionEnd, SessionFact};
 use protocol::link::slave_end::{ProxyPeer, SlaveEnd};
 use protocol::mcp::call_message::{CALL_EVENTS, NEVER_OF_A_CALL};
@@ -98,6 +99,7 @@ fn every_kind_flag_code_and_limit_is_there() {
         ("MAX_HEADER", limits::MAX_HEADER),
         ("MAX_CATALOG", MAX_CATALOG),
         ("MAX_BACKENDS", MAX_BACKENDS),
+        ("MAX_REVOCATIONS", MAX_REVOCATIONS),
         ("MAX_SERVER_FACTS", MAX_SERVER_FACTS),
         ("MAX_BACKEND_NAME", MAX_BACKEND_NAME),
         ("MAX_DEPTH", MAX_DEPTH),
@@ -157,6 +159,20 @@ fn full_header() -> CallHeader {
 }
 
 #[test]
+fn every_member_of_session_facts_is_there() {
+    let document = document();
+    let ended = SessionEnd { session: "s".into(), at: 1, tag: [1; 16] };
+    let revoked = RevocationFact { until: 1, grant: GrantId([1; 16]), tag: [1; 16] };
+    let cancelled = SessionFact::Cancelled(vec!["0".into()]);
+    for fact in [cancelled, SessionFact::Ended(ended), SessionFact::Revoked(vec![revoked])] {
+        let fact: serde_json::Value = serde_json::from_slice(&fact.encode()).unwrap();
+        for member in members(&fact) {
+            assert!(has_row(&document, &[&format!("`{member}`")]), "no row for {member} of session facts");
+        }
+    }
+}
+
+#[test]
 fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
     let document = document();
     let (_, rest) = document.split_once("## 8. Call header").unwrap();
@@ -169,13 +185,6 @@ fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
     known.sort_unstable();
     assert_eq!(named, known, "the call header's members");
 
-    let ended = SessionEnd { session: "s".into(), at: 1, tag: [1; 16] };
-    for fact in [SessionFact::Cancelled(vec!["0".into()]), SessionFact::Ended(ended)] {
-        let fact: serde_json::Value = serde_json::from_slice(&fact.encode()).unwrap();
-        for member in members(&fact) {
-            assert!(has_row(&document, &[&format!("`{member}`")]), "no row for {member} of session facts");
-        }
-    }
     let slave = SlaveHello {
         name: PROTOCOL_NAME.into(),
         versions: VERSIONS.to_vec(),

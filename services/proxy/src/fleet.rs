@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use protocol::link::fleet::{FleetProof, MAX_FLEET_KEYS, signed_text};
 use protocol::link::ids::InstanceId;
 use protocol::link::peers::PeerFact;
+use protocol::link::revocation::{GrantId, RevocationFact};
 use protocol::link::session_fact::SessionEnd;
 use protocol::mcp::request_state::{StateLabel, process_digest};
 use runtime::secret::{SessionKey, SessionKeys};
@@ -86,6 +87,16 @@ impl Fleet {
     pub(crate) fn session_end(&self, session: &str) -> SessionEnd {
         let at = unix_now();
         SessionEnd { session: session.to_owned(), at, tag: self.tag(&SessionEnd::text(session, at)) }
+    }
+
+    /// Makes the fact that a grant was revoked, which would have ended at `until`, in seconds since 1970.
+    pub(crate) fn revocation(&self, grant: GrantId, until: u64) -> RevocationFact {
+        RevocationFact { until, grant, tag: self.tag(&RevocationFact::text(grant, until)) }
+    }
+
+    /// Returns whether a proxy of the fleet made the fact.
+    pub(crate) fn is_genuine_revocation(&self, fact: &RevocationFact) -> bool {
+        self.is_tagged(&RevocationFact::text(fact.grant, fact.until), &fact.tag)
     }
 
     /// Returns whether a proxy of the fleet made the fact.
@@ -164,6 +175,9 @@ mod tests {
         assert_eq!(two.check(&both.own_fact()), Err(FactError::Foreign), "b seals");
         let end = one.session_end("s");
         assert!(two.is_genuine(&end) && both.is_genuine(&end) && !other.is_genuine(&end));
+        let fact = one.revocation(GrantId([1; 16]), 7);
+        let genuine = [&two, &both, &other].map(|fleet| fleet.is_genuine_revocation(&fact));
+        assert_eq!(genuine, [true, true, false]);
     }
 
     #[test]
@@ -185,7 +199,17 @@ mod tests {
         ] {
             assert!(!fleet.is_genuine(&changed), "{changed:?}");
         }
+        let revoked = fleet.revocation(GrantId([1; 16]), 7);
+        for changed in [
+            RevocationFact { grant: GrantId([2; 16]), ..revoked },
+            RevocationFact { until: 8, ..revoked },
+            RevocationFact { tag: end.tag, ..revoked },
+        ] {
+            assert!(!fleet.is_genuine_revocation(&changed), "{changed:?}");
+        }
         // A tag of one kind of fact is none of another.
+        let crossed = SessionEnd { session: revoked.grant.to_string(), at: revoked.until, tag: revoked.tag };
+        assert!(!fleet.is_genuine(&crossed));
         let crossed = SessionEnd { session: fact.instance.to_string(), at: fact.at, tag: fact.tag };
         assert!(!fleet.is_genuine(&crossed));
     }

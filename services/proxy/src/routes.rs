@@ -4,6 +4,7 @@
 //! is beyond its labels, how one is picked among those that a rule allows, nor how calls travel.
 
 mod explain;
+mod explain_limits;
 mod file;
 mod follow;
 mod labelled;
@@ -21,6 +22,7 @@ mod text;
 
 pub use explain::{ExplainRequest, Explanation, Observed, Priority, RuleCheck, explain};
 pub(crate) use explain::{Observable, Offered, explain_with_slaves};
+pub use explain_limits::{LimitsRequest, RateLimit, explain_limits};
 pub use file::{Routes, RoutesError, RoutesFile, client_digest};
 pub(crate) use follow::follow;
 pub(crate) use labelled::Labelled;

@@ -31,8 +31,8 @@ use crate::config::ProxyConfig;
 use crate::dispatch::{ActiveSettings, CallTimes, Dispatcher, Forwarder, Policies};
 use crate::fleet::Fleet;
 use crate::links::{
-    AcceptContext, Admission, CatalogAccounts, LinkTimes, Registry, announce_changes, count_addresses,
-    follow_codes, serve_slaves,
+    AcceptContext, Admission, CatalogAccounts, LinkTimes, Registry, announce_changes, announce_revocations,
+    count_addresses, follow_codes, serve_slaves,
 };
 use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
@@ -79,11 +79,12 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
         None => OpsEndpoints::ClientsPort,
     });
     tasks.extend([spawn(follow_codes), spawn(secured.follow(reload.clone()))]);
+    // Before slaves link: they tell at once what they know to be revoked.
+    let broker = broker::start(&config, &core.registry);
     let known_codes = codes.current().len();
     let accept = Arc::new(core.accept_context(&config, codes, ports.ws_tls));
     let upgrades = config.slaves_on_client_port.then(|| link_path::upgrades(Arc::clone(&accept)));
     tasks.push(spawn(serve_slaves(ports.ws, accept)));
-    let broker = broker::start(&config);
     let edge_config = EdgeConfig::from_common(&config.common, "proxy", ports.http_at)
         .behind(config.trusted.clone())
         .under(store)
@@ -100,10 +101,10 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
         dashboards: config.common.ops.dashboards.clone(),
     };
     access.log();
-    let fleet = core.registry.share_fleet();
+    let registry = Arc::clone(&core.registry);
     tasks.extend(broker.clone().map(|broker| broker::follow(broker, reload.clone())));
     let on_session_keys = move |keys: &SessionKeys| {
-        fleet.replace_keys(keys);
+        registry.replace_keys(keys);
         broker::replace_keys(broker.as_deref(), keys);
     };
     let follow =
@@ -170,6 +171,7 @@ impl Core {
     ) -> Tasks {
         let mut tasks = vec![
             spawn(announce_changes(Arc::clone(&self.registry))),
+            spawn(announce_revocations(Arc::clone(&self.registry))),
             spawn(self.dispatcher.clone().follow_changes()),
         ];
         let peers = config.peers.clone();

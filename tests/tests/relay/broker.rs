@@ -1,6 +1,7 @@
 //! The OAuth broker of a proxy: the way of a client from discovery to revocation, each step at another proxy, and what ends with a token.
 
 mod ends;
+mod fleet;
 mod setup;
 mod walk;
 
@@ -12,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use harness::client::Client;
+use harness::client::{Client, McpRequest};
 use harness::http::{Exchange, request};
 use harness::process::binary;
 use harness::relay::Setup;
@@ -47,13 +48,17 @@ impl Files {
     }
 
     fn setup(&self) -> Setup {
-        let text = |name: &str| self.0.path().join(name).to_str().unwrap().to_owned();
+        let file = self.0.path().join("revoked");
+        self.without_revocations().env("BROKER_REVOCATIONS_FILE", file.to_str().unwrap())
+    }
+
+    /// Proxies that have no file of revocations.
+    fn without_revocations(&self) -> Setup {
         Setup::proxy()
             .env("OAUTH_BROKER", "1")
             .env("PUBLIC_URL", RESOURCE)
             .env("SESSION_KEY", KEY)
-            .env("BROKER_USERS_FILE", text("users.yaml"))
-            .env("BROKER_REVOCATIONS_FILE", text("revoked"))
+            .env("BROKER_USERS_FILE", self.users().to_str().unwrap())
     }
 }
 
@@ -204,6 +209,17 @@ async fn refresh(at: SocketAddr, client: &str, token: &str) -> Answer {
         &[("grant_type", "refresh_token"), ("client_id", client), ("refresh_token", token)],
     )
     .await
+}
+
+trait ToolsStatus {
+    /// The HTTP status of a list of tools.
+    async fn tools_status(&self) -> u16;
+}
+
+impl ToolsStatus for Client {
+    async fn tools_status(&self) -> u16 {
+        self.request(McpRequest::new(1, "tools/list", json!({}))).await.status
+    }
 }
 
 /// A modern client that shows this token.

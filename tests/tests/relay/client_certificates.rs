@@ -249,3 +249,30 @@ async fn slaves_at_the_clients_port_need_the_certificate_that_they_need_at_their
     let told = outcome(scene.client(&proxy, Some(&known)).await, None).await;
     assert!(told.starts_with("401 ") && told.contains("certificate"), "{told}");
 }
+
+#[tokio::test]
+async fn a_certificate_beside_a_key_makes_no_further_client_for_quotas_and_rate_limits() {
+    let scene = Scene::new();
+    let keys = |setup: Setup| setup.env("AUTH_BEARER_KEYS", "right-key-of-a-client");
+    let quota = "default: allow\nquotas: [{name: each, who: anyone, calls: 3}]\n";
+    for (setup, reason) in [
+        (scene.with_file(keys(scene.setup()), "POLICY", quota), "quota"),
+        (keys(scene.setup()).env("RATE_LIMIT_CLIENT", "3/h"), "rate_limited_client"),
+    ] {
+        let proxy = setup.start_proxy().await;
+        let _slave = scene.slave(&proxy).start_slave().await;
+        let (ann, bob) =
+            (scene.clients.issue_as("ann", &[], of_person), scene.clients.issue("bob", &["bob.example"]));
+        let key = |client: Client| client.with_header("authorization", "Bearer right-key-of-a-client");
+        let bare = key(scene.client(&proxy, None).await);
+        sees(&bare, &["echo", "fail", "payload", "sleep"]).await;
+        let (with_ann, with_bob) =
+            (key(scene.client(&proxy, Some(&ann)).await), key(scene.client(&proxy, Some(&bob)).await));
+        let call = async |client: &Client| client.call("echo", json!({ "text": "x" })).await.status;
+        assert_eq!([call(&bare).await, call(&with_ann).await, call(&with_bob).await], [200; 3], "{reason}");
+        assert_eq!([call(&bare).await, call(&with_ann).await, call(&with_bob).await], [429; 3], "{reason}");
+        // A certificate that is shown alone is a client.
+        let alone = scene.client(&proxy, Some(&bob)).await;
+        assert_eq!(call(&alone).await, 200, "{reason}");
+    }
+}

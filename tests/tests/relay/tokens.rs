@@ -7,10 +7,11 @@ mod rotation;
 mod secrecy;
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use harness::client::Client;
 use harness::http::{Exchange, request};
-use harness::issuer::TestIssuer;
+use harness::issuer::{CLIENT, TestIssuer};
 use harness::relay::Setup;
 use hyper::Method;
 use serde_json::Value;
@@ -46,6 +47,15 @@ impl Issuers {
         let path = self.0.path().join("issuers.yaml");
         Setup::proxy().env("AUTH_ISSUERS", path.to_str().unwrap()).env("PUBLIC_URL", RESOURCE)
     }
+}
+
+/// A line of an issuer's entry by which the proxy asks it about opaque tokens; the secret's file goes into this folder.
+fn introspection(issuer: &TestIssuer, folder: &Path) -> String {
+    let secret = folder.join("secret");
+    std::fs::write(&secret, format!("{}\n", CLIENT.1)).unwrap();
+    let address = issuer.url.trim_end_matches("/realms/r");
+    let (id, secret) = (CLIENT.0, secret.display());
+    format!("introspection: {{url: {address}/introspect, client_id: {id}, client_secret_file: {secret}}}")
 }
 
 /// A modern client that shows this token.

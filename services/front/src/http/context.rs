@@ -39,7 +39,7 @@ impl<C> RequestContext<'_, C> {
 
     /// Returns the client as limits count it.
     pub(crate) fn client(&self) -> Option<Client> {
-        Client::of(self.principal, self.peer)
+        Client::of(self.call_context().counted_principal(), self.peer)
     }
 
     /// Returns a refusal for a request whose id is not known, or that has none.

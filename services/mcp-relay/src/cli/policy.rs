@@ -64,6 +64,9 @@ pub(crate) struct ExplainPolicy {
     /// A label of the slave; may be given several times
     #[arg(long = "label", value_name = "NAME=VALUE")]
     pub(crate) labels: Vec<String>,
+    /// File of routes with rate limits [default: the file that ROUTES names]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) routes: Option<PathBuf>,
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub(crate) json: bool,
@@ -157,7 +160,7 @@ Exit codes:
 const EXPLAIN_ABOUT: &str = "\
 Explains what a policy decides on a request, without making it: allow, challenge (a scope is missing), forbidden (not
 with these arguments), or deny (the client is told that there is no such entry). Lists all rules, and why each does not
-apply.";
+apply; and of a proxy's policy the quotas and rate limits that the request counts against.";
 
 const EXPLAIN_HELP: &str = with_variables!(
     "\

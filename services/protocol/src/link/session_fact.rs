@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::link::base64url;
 use crate::link::fleet::MAX_FLEET_KEYS;
+use crate::link::revocation::{MAX_TOLD_REVOCATIONS, RevocationFact};
 use crate::mcp::log_level::LogLevel;
 use crate::mcp::object::Object;
 
@@ -38,6 +39,8 @@ pub enum SessionFact {
     },
     /// The client ended its session.
     Ended(SessionEnd),
+    /// Grants of the proxies' OAuth broker were revoked. At most [`MAX_TOLD_REVOCATIONS`].
+    Revoked(Vec<RevocationFact>),
 }
 
 /// End of a client's session, as the proxy says it where the client ended it. Slaves pass it on to the other proxies.
@@ -78,6 +81,8 @@ struct Wire {
     unsubscribed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notified: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    revoked: Vec<String>,
 }
 
 impl SessionFact {
@@ -101,6 +106,10 @@ impl SessionFact {
                 tag: Some(base64url::encode(&end.tag)),
                 ..Wire::default()
             },
+            Self::Revoked(facts) => {
+                let facts = facts.iter().take(MAX_TOLD_REVOCATIONS);
+                Wire { revoked: facts.map(ToString::to_string).collect(), ..Wire::default() }
+            }
         };
         serde_json::to_vec(&wire).unwrap_or_default().into()
     }
@@ -125,6 +134,11 @@ impl SessionFact {
                 cancel.truncate(MAX_FLEET_KEYS);
                 Some(Self::Cancelled(cancel))
             }
+            // Texts that are no facts are left out: a later version may have others.
+            Wire { ended: false, revoked, .. } if !revoked.is_empty() => {
+                let texts = revoked.iter().take(MAX_TOLD_REVOCATIONS);
+                Some(Self::Revoked(texts.filter_map(|text| RevocationFact::parse(text)).collect()))
+            }
             _ => None,
         }
     }
@@ -133,6 +147,23 @@ impl SessionFact {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::limits::MAX_CHUNK;
+    use crate::link::revocation::GrantId;
+
+    #[test]
+    fn revocations_are_told_at_most_as_many_as_fit_a_chunk_and_what_is_none_is_left_out() {
+        let fact = |until| RevocationFact { until, grant: GrantId([7; 16]), tag: [9; 16] };
+        let many = SessionFact::Revoked((0..2000).map(|n| fact(u64::MAX - n)).collect()).encode();
+        assert!(many.len() <= MAX_CHUNK, "{}", many.len());
+        let Some(SessionFact::Revoked(read)) = SessionFact::decode(&many) else { panic!("no revocations") };
+        assert_eq!((read.len(), read[1]), (MAX_TOLD_REVOCATIONS, fact(u64::MAX - 1)));
+        let texts: Vec<String> = (0..2000).map(|n| fact(n).to_string()).collect();
+        let long = serde_json::json!({ "revoked": texts }).to_string();
+        let Some(SessionFact::Revoked(read)) = SessionFact::decode(long.as_bytes()) else { panic!("none") };
+        assert_eq!(read.len(), MAX_TOLD_REVOCATIONS);
+        let mixed = format!(r#"{{"revoked":["x","{}",""]}}"#, fact(5));
+        assert_eq!(SessionFact::decode(mixed.as_bytes()), Some(SessionFact::Revoked(vec![fact(5)])));
+    }
 
     #[test]
     fn all_forms_round_trip_and_nothing_else_is_read() {
@@ -146,7 +177,10 @@ mod tests {
         assert_eq!(unsubscribed.encode(), r#"{"session":"s","unsubscribed":"a:1"}"#);
         let notified = SessionFact::Notified { session: "s".into(), message: "{}".into() };
         assert_eq!(notified.encode(), r#"{"session":"s","notified":"{}"}"#);
-        for fact in [cancelled, ended, level, unsubscribed, notified] {
+        let fact = RevocationFact { until: 5, grant: GrantId([7; 16]), tag: [7; 16] };
+        let revoked = SessionFact::Revoked(vec![fact]);
+        assert_eq!(revoked.encode(), r#"{"revoked":["BwcHBwcHBwcHBwcHBwcHBw.5.BwcHBwcHBwcHBwcHBwcHBw"]}"#);
+        for fact in [cancelled, ended, level, unsubscribed, notified, revoked] {
             assert_eq!(SessionFact::decode(&fact.encode()), Some(fact));
         }
         for bad in [
@@ -159,6 +193,8 @@ mod tests {
             r#"{"logLevel":"info"}"#,
             r#"{"unsubscribed":"a:1"}"#,
             r#"{"notified":"{}"}"#,
+            r#"{"revoked":[]}"#,
+            r#"{"revoked":"x"}"#,
             r#"{"session":"s","ended":true,"at":5,"tag":"x"}"#,
         ] {
             assert_eq!(SessionFact::decode(bad.as_bytes()), None, "{bad}");

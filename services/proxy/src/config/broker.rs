@@ -30,7 +30,7 @@ runtime::variables! {
     broker_client_documents = Value("0"), "1: a client's id may be the https URL of its metadata, which this proxy fetches, from public addresses at port 443 alone; any: from private ones and other ports too.";
     broker_access_ttl = Value("900"), "Seconds for which an access token of the broker is valid.";
     broker_refresh_ttl = Value("2592000"), "Seconds after a sign-in until which its client may renew its access, however often it does.";
-    broker_revocations_file path_of_secrets = Says("revocations are known to this process alone, until it ends"), "Path of a file that revoked grants are written to and read from; share it between proxies of one machine or volume. Created where it does not exist.";
+    broker_revocations_file path_of_secrets = Says("slaves alone remember what was revoked when this process ends"), "Path of a file that revoked grants are written to and read from; proxies may share it. Created where it does not exist.";
 }
 
 /// Most scopes, and the longest.

@@ -34,7 +34,7 @@ impl Client {
     /// Returns the client without regard to sessions: for limits, since a client can open any number of sessions.
     pub(crate) fn without_session(context: &CallContext<'_>) -> Self {
         match (context.principal == Principal::ANYONE, context.peer) {
-            (false, _) => Self::Key(context.principal),
+            (false, _) => Self::Key(context.counted_principal()),
             (true, Some(IpAddr::V6(address))) if address.to_ipv4_mapped().is_none() => {
                 let network = u128::from(address) >> 64 << 64;
                 Self::Address(IpAddr::V6(network.into()))

@@ -1,6 +1,7 @@
 //! Messages of the registry to all slaves, and session ends that slaves pass on from other proxies. Must not know sockets.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::link::session_fact::SessionEnd;
@@ -33,7 +34,12 @@ impl Registry {
     /// Notifies the listener that a client ended a session at another proxy, as a slave forwards it. Nobody but a proxy of the
     /// fleet can end a session.
     pub(super) fn on_forwarded_session_end(&self, end: &SessionEnd, slave: &Slave) {
+        let now = Instant::now();
+        if slave.false_facts.is_distrusted(now) {
+            return;
+        }
         if !self.fleet().is_genuine(end) {
+            slave.false_facts.record(now);
             metrics::record_rejected_fact("session");
             return tracing::debug!(
                 slave = slave.name,

@@ -35,9 +35,11 @@ pub(super) fn on_event(event: &ProxyEvent, slave: &Slave, registry: &Registry) -
             }
         }
         ProxyEvent::Session(json) => {
-            // A cancellation has no meaning in this direction.
-            if let Some(SessionFact::Ended(end)) = SessionFact::decode(json) {
-                registry.on_forwarded_session_end(&end, slave);
+            match SessionFact::decode(json) {
+                Some(SessionFact::Ended(end)) => registry.on_forwarded_session_end(&end, slave),
+                Some(SessionFact::Revoked(facts)) => registry.on_forwarded_revocations(&facts, slave),
+                // A cancellation, for one, has no meaning in this direction.
+                _ => {}
             }
         }
         ProxyEvent::UnknownCall(kind) => {

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::catalog::CatalogAccounts;
 use super::hold::HeldProcesses;
 use super::peers::PeerTable;
+use super::revocation_table::RevocationTable;
 use super::slave::Slave;
 use crate::balance::outliers::OutlierDetector;
 use crate::config::EjectionPolicy;
@@ -37,6 +38,7 @@ pub(crate) struct Registry {
     /// What operators drain.
     pub(super) held: Mutex<HeldProcesses>,
     pub(super) session_end: OnceLock<SessionEndListener>,
+    pub(super) revocations: RevocationTable,
     /// Notified when it has changed which slave offers what.
     pub(crate) changed: Notify,
 }
@@ -78,6 +80,7 @@ impl Registry {
             draining: AtomicBool::new(false),
             held: Mutex::default(),
             session_end: OnceLock::new(),
+            revocations: RevocationTable::default(),
             changed: Notify::new(),
         })
     }
@@ -94,11 +97,6 @@ impl Registry {
     /// Returns the fleet of this proxy.
     pub(crate) fn fleet(&self) -> &Fleet {
         &self.fleet
-    }
-
-    /// Returns the fleet of this proxy, for those that outlive a borrow of the registry.
-    pub(crate) fn share_fleet(&self) -> Arc<Fleet> {
-        Arc::clone(&self.fleet)
     }
 
     /// Returns the table of known proxies.

@@ -17,6 +17,7 @@ use super::awaited::Awaited;
 use super::bad_answers::BadAnswers;
 use super::bounds::BoundsReport;
 use super::catalog::AnnouncedCatalog;
+use super::false_facts::FalseFacts;
 use super::health::{Health, HealthSnapshot};
 use super::info::SlaveInfo;
 use super::offer::EffectiveOffer;
@@ -88,6 +89,7 @@ pub(crate) struct Slave {
     /// The `CloseReason` with which the current link is to be closed; 0: none.
     pub(super) close_request: AtomicU8,
     pub(super) bad_answers: BadAnswers,
+    pub(super) false_facts: FalseFacts,
     pub(super) awaited: Awaited,
 }
 
@@ -165,6 +167,7 @@ impl Slave {
             since: Instant::now(),
             close_request: AtomicU8::new(0),
             bad_answers: BadAnswers::default(),
+            false_facts: FalseFacts::default(),
             awaited: Awaited::default(),
         }
     }

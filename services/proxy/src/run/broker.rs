@@ -1,22 +1,25 @@
 //! The OAuth broker on the clients' port. Must not know how it works.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, Request, Response};
-use broker::{Access, Broker, BrokerRequest, MAX_BODY};
+use broker::{Access, Broker, BrokerRequest, MAX_BODY, RevokedGrant};
 use bytes::Bytes;
 use front::{AccessToken, Answering, Authority, Issued, TokenEnd};
 use protocol::link::identity::Identity;
+use protocol::link::revocation::GrantId;
 use runtime::follow::ReloadSignal;
 use runtime::secret::SessionKeys;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::ProxyConfig;
+use crate::links::{Grants, Registry};
 
-/// Creates the broker, where it is switched on.
-pub(super) fn start(config: &ProxyConfig) -> Option<Arc<Broker>> {
+/// Creates the broker, where it is switched on. What is revoked at proxies of the fleet is told among them by the registry.
+pub(super) fn start(config: &ProxyConfig, registry: &Arc<Registry>) -> Option<Arc<Broker>> {
     let read = config.broker.as_ref()?;
     let users = read.user_store();
     tracing::info!(
@@ -24,7 +27,30 @@ pub(super) fn start(config: &ProxyConfig) -> Option<Arc<Broker>> {
         users = users.len(),
         "OAuth broker on the clients' port"
     );
-    Some(Arc::new(Broker::new(read.settings.clone(), &config.common.session.keys, users)))
+    let broker = Arc::new(Broker::new(read.settings.clone(), &config.common.session.keys, users));
+    registry.set_grants(BrokerGrants(Arc::clone(&broker)));
+    let registry = Arc::downgrade(registry);
+    broker.on_revocation(move |revoked| {
+        if let Some(registry) = registry.upgrade() {
+            let grant = |grant: &RevokedGrant| Some((GrantId::parse(&grant.family)?, grant.ends));
+            registry.tell_revoked(&revoked.iter().filter_map(grant).collect());
+        }
+    });
+    Some(broker)
+}
+
+/// The grants of the broker, as facts of other proxies concern them.
+struct BrokerGrants(Arc<Broker>);
+
+impl Grants for BrokerGrants {
+    fn is_revoked(&self, grant: GrantId) -> bool {
+        self.0.is_revoked(&grant.to_string())
+    }
+
+    fn revoke(&self, grants: &BTreeMap<GrantId, u64>) {
+        let grant = |(id, ends): (&GrantId, &u64)| RevokedGrant { family: id.to_string(), ends: *ends };
+        self.0.take_revocations(grants.iter().map(grant).collect());
+    }
 }
 
 /// Replaces the keys that the broker's records are sealed with.

@@ -110,6 +110,7 @@ impl Endpoint {
                 self.executor.end_session(&end.session);
                 self.forward_session_end(from, json);
             }
+            Some(SessionFact::Revoked(facts)) => self.on_revocations(from, &facts),
             None => tracing::warn!("The proxy sent a session fact that cannot be read"),
         }
     }

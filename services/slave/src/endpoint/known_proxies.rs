@@ -138,9 +138,19 @@ impl KnownProxies {
         self.linked.iter().filter(|link| link.peers.is_some()).map(|link| link.id)
     }
 
+    /// Returns whether the proxy behind a link takes reports.
+    pub(super) fn takes_reports(&self, link: LinkId) -> bool {
+        self.reporting_links().any(|one| one == link)
+    }
+
+    /// Returns the keys of the fleet of the proxy behind a link; `None`: there is no such link.
+    pub(super) fn fleet_of(&self, link: LinkId) -> Option<FleetKeys> {
+        self.linked.iter().find(|one| one.id == link).map(|one| one.fleet)
+    }
+
     /// Returns the links to other proxies of the same fleet, if they take reports.
     pub(super) fn links_of_fleet(&self, link: LinkId) -> impl Iterator<Item = LinkId> {
-        let fleet = self.linked.iter().find(|one| one.id == link).map(|one| one.fleet).unwrap_or_default();
+        let fleet = self.fleet_of(link).unwrap_or_default();
         let others = self
             .linked
             .iter()

@@ -55,6 +55,9 @@ impl Endpoint {
         metrics::set_links(state.links.len());
         state.proxies.add(id, proxy, code_generation);
         self.on_proxies_changed(&mut state);
+        if let Some(proxy) = proxy {
+            state.tell_revocations(id, proxy);
+        }
         (id, wake)
     }
 

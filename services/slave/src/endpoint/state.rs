@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use super::call_table::CallTable;
 use super::known_proxies::{KnownProxies, PeerDiscovery};
+use super::known_revocations::KnownRevocations;
 use super::stage::Stage;
 use super::state_labels::StateLabels;
 use crate::call::{CallEnd, Execute};
@@ -40,6 +41,7 @@ pub(super) struct State {
     pub(super) last_link: u64,
     pub(super) proxies: KnownProxies,
     pub(super) labels: StateLabels,
+    pub(super) revocations: KnownRevocations,
     /// Requests of plain proxies that run, or whose answers were not sent.
     pub(super) plain_calls: usize,
     /// The last report of linked proxies that was sent to proxies.
@@ -75,6 +77,7 @@ impl Endpoint {
             last_link: 0,
             proxies: KnownProxies::default(),
             labels: StateLabels::default(),
+            revocations: KnownRevocations::default(),
             plain_calls: 0,
             reported: Bytes::new(),
         };

@@ -60,14 +60,3 @@ async fn a_code_and_a_refresh_token_that_are_used_twice_end_the_grant() {
     assert_eq!(refresh(at, &client, &renewed.member("refresh_token")).await.member("error"), "invalid_grant");
     assert_eq!(bearer(at, &access).tools_status().await, 401);
 }
-
-trait ToolsStatus {
-    /// The HTTP status of a list of tools.
-    async fn tools_status(&self) -> u16;
-}
-
-impl ToolsStatus for Client {
-    async fn tools_status(&self) -> u16 {
-        self.request(harness::client::McpRequest::new(1, "tools/list", json!({}))).await.status
-    }
-}

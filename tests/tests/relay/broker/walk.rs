@@ -2,18 +2,38 @@
 
 use harness::canary;
 use harness::client::MODERN;
+use harness::otlp::Collector;
 use harness::wait;
 
 use super::*;
 
+fn traced(setup: Setup, collector: &Collector) -> Setup {
+    let setup = setup.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
+    setup.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf").env("OTEL_BSP_SCHEDULE_DELAY", "100")
+}
+
+/// Waits for the spans of three calls at each side.
+async fn spans(collector: &Collector) {
+    wait::until("the spans of the calls", async || {
+        let calls = |service: &str| {
+            let spans = collector.spans();
+            spans.iter().filter(|span| span.service == service && span.name.starts_with("tools/call")).count()
+        };
+        (calls("mcp-relay-proxy") >= 3 && calls("mcp-relay-slave") >= 3).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_client_goes_from_discovery_to_revocation_with_each_step_at_another_proxy() {
     let files = Files::new();
-    let setup = files.setup().env("LOG_LEVEL", "debug").env("AUDIT_LOG", "stderr");
+    let collector = Collector::http().await;
+    let traced = |setup: Setup| traced(setup, &collector);
+    let setup = traced(files.setup().env("LOG_LEVEL", "debug").env("AUDIT_LOG", "stderr"));
     let (one, two) = (setup.start_proxy().await, setup.start_proxy().await);
     let slaves = [
-        Setup::slave("one", one.link).start_slave().await,
-        Setup::slave("two", two.link).start_slave().await,
+        traced(Setup::slave("one", one.link)).start_slave().await,
+        traced(Setup::slave("two", two.link)).start_slave().await,
     ];
     let (a, b) = (one.http, two.http);
 
@@ -58,12 +78,18 @@ async fn a_client_goes_from_discovery_to_revocation_with_each_step_at_another_pr
     wait::until("the other proxy to read the revocation", async || refused(a, &access).await).await;
     assert_eq!(refresh(a, &client, &refresh2).await.member("error"), "invalid_grant");
 
+    spans(&collector).await;
     drop(slaves);
     let metrics = harness::http::get(a, "/metrics").await.1;
     let secrets = [&code, &access, &refresh_token, &access2, &refresh2].map(|token| &token[10..60]);
-    for text in [one.log.text(), two.log.text(), metrics] {
-        for word in [PASSWORD, VERIFIER].iter().chain(&secrets) {
-            assert_eq!(canary::find(&text, word), None);
+    no_text_has(&[one.log.text(), two.log.text(), metrics, collector.raw()], &secrets);
+}
+
+/// Holds that neither these words nor password and verifier are in a text.
+fn no_text_has(texts: &[String], secrets: &[&str]) {
+    for text in texts {
+        for word in [PASSWORD, VERIFIER].iter().chain(secrets) {
+            assert_eq!(canary::find(text, word), None);
         }
     }
 }

@@ -74,3 +74,60 @@ tests:
     files.write("allow: 7\n");
     assert_eq!(run(&["policy", "check"]).await, 64);
 }
+
+#[test]
+fn an_explanation_names_the_quotas_and_rate_limits_of_the_client_and_the_tool() {
+    let files = Files::new(
+        "\
+allow: [{ name: all, who: anyone, tools: '*' }]
+quotas:
+  - { name: of each, who: { key: ci }, calls: 200 }
+  - { name: of all, who: anyone, tools: deploy, calls: 50, share: together }
+  - { name: of others, who: { group: interns }, calls: 1 }
+",
+    );
+    let routes = files.path("routes.yaml");
+    std::fs::write(
+        &routes,
+        "clients: { ci: [key:ci] }\nlimits: { clients: { ci: 5/s }, tools: [{ tool: deploy, rate: 1/m }] }\n",
+    )
+    .unwrap();
+    let explain = |args: &[&str], routes: Option<&std::path::Path>| {
+        let mut command = std::process::Command::new(harness::process::binary());
+        command.args(["policy", "explain"]).args(args).env_clear();
+        command.env("POLICY", files.path("policy.yaml")).env("RATE_LIMIT_CLIENT", "7/s");
+        let output = command.envs(routes.map(|path| ("ROUTES", path))).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let lines = |args: &[&str], routes: Option<&std::path::Path>| {
+        let text = explain(args, routes);
+        let limits = text.lines().filter(|line| line.starts_with("quota") || line.starts_with("rate limit"));
+        limits.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ci = ["--key", "ci", "--tool", "deploy"];
+    assert_eq!(
+        lines(&ci, Some(&routes)),
+        [
+            "quota \"of each\": 200 calls a day of this client alone, known by its key's name",
+            "quota \"of all\": 50 calls a day of all its clients together",
+            "rate limit: 5/s, this client's calls (limits.clients.ci of ROUTES)",
+            "rate limit: 1/m, all clients' calls of this tool (limits.tools of ROUTES)",
+        ]
+    );
+    assert_eq!(
+        lines(&["--certificate", "ann", "--group", "interns", "--tool", "search"], None),
+        [
+            "quota \"of others\": 1 calls a day of this client alone, known by its certificate",
+            "rate limit: 7/s, this client's calls (RATE_LIMIT_CLIENT)",
+        ]
+    );
+    assert_eq!(
+        lines(&["--key", "ci", "--method", "x/y"], None),
+        ["rate limit: 7/s, this client's calls (RATE_LIMIT_CLIENT)"]
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&explain(&[&ci[..], &["--json"]].concat(), None)).unwrap();
+    assert_eq!(json["quotas"][1], serde_json::json!({ "quota": "of all", "calls": 50, "share": "together" }));
+    assert_eq!(json["rateLimits"][0]["rate"], "7/s");
+}

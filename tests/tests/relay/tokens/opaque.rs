@@ -2,25 +2,18 @@
 
 use harness::client::Client;
 use harness::http::{Exchange, request};
-use harness::issuer::{CLIENT, TestIssuer};
+use harness::issuer::TestIssuer;
 use harness::wait;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Issuers, RESOURCE, show};
+use super::{Issuers, RESOURCE, introspection, show};
 
 #[tokio::test]
 async fn the_issuer_is_asked_once_and_its_answer_is_checked_and_kept() {
     let issuer = TestIssuer::start(&[]).await;
     let folder = tempfile::tempdir().unwrap();
-    let secret = folder.path().join("secret");
-    std::fs::write(&secret, format!("{}\n", CLIENT.1)).unwrap();
-    let address = issuer.url.trim_end_matches("/realms/r");
-    let endpoint = format!(
-        "introspection: {{url: {address}/introspect, client_id: {}, client_secret_file: {}}}",
-        CLIENT.0,
-        secret.display()
-    );
+    let endpoint = introspection(&issuer, folder.path());
     let proxy = Issuers::of(&issuer, &[&endpoint, "scopes: [mcp]"]).setup().start_proxy().await;
     let good = issuer.claims("ada", RESOURCE);
     let with = |name: &str, value: Value| {
