@@ -20,6 +20,7 @@ mod disconnect;
 mod events;
 mod handshake_limiter;
 mod health;
+mod held;
 mod hold;
 mod info;
 mod late_answers;

@@ -92,13 +92,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
     let access = edge.access_report(ports.ops.scope());
-    let served = Served {
-        access,
-        tls: secured_ports,
-        guards,
-        page: config.common.ops.ui,
-        dashboards: config.common.ops.dashboards.clone(),
-    };
+    let served = Served { access, tls: secured_ports, guards, ops: config.common.ops.clone() };
     access.log();
     let fleet = core.registry.share_fleet();
     tasks.extend(broker.clone().map(|broker| broker::follow(broker, reload.clone())));
