@@ -21,6 +21,7 @@ mod events;
 mod false_facts;
 mod handshake_limiter;
 mod health;
+mod held;
 mod hold;
 mod info;
 mod late_answers;

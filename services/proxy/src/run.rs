@@ -93,13 +93,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
     let access = edge.access_report(ports.ops.scope());
-    let served = Served {
-        access,
-        tls: secured_ports,
-        guards,
-        page: config.common.ops.ui,
-        dashboards: config.common.ops.dashboards.clone(),
-    };
+    let served = Served { access, tls: secured_ports, guards, ops: config.common.ops.clone() };
     access.log();
     let registry = Arc::clone(&core.registry);
     tasks.extend(broker.clone().map(|broker| broker::follow(broker, reload.clone())));

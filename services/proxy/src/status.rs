@@ -13,7 +13,7 @@ use front::AccessReport;
 use protocol::mcp::catalog::CatalogServer;
 use protocol::mcp::era::Version;
 use runtime::activity::Activity;
-use runtime::config::StatusPage;
+use runtime::config::{OpsConfig, StatusPage};
 use runtime::metrics::Metrics;
 use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
@@ -45,8 +45,7 @@ pub(crate) struct Served {
     pub(crate) access: AccessReport,
     pub(crate) tls: SecuredPorts,
     pub(crate) guards: Guards,
-    pub(crate) page: StatusPage,
-    pub(crate) dashboards: Option<Url>,
+    pub(crate) ops: OpsConfig,
 }
 
 /// The source of the status document of this process.
@@ -101,7 +100,7 @@ impl Status {
             client_title: "Client",
             has_trace: true,
         };
-        let (tables, page) = (include_str!("status/tables.html"), self.served.page);
+        let (tables, page) = (include_str!("status/tables.html"), self.served.ops.ui);
         let ops = ops.with_pages(ui::pages("proxy", tables, columns, page));
         if page != StatusPage::Full {
             return ops;
@@ -124,7 +123,7 @@ impl Status {
             "readiness": ready.to_json(),
             "access": self.served.access.to_json(),
             "tls": self.served.tls.to_json(),
-            "dashboards": self.served.dashboards.as_ref().map(Url::as_str),
+            "dashboards": self.served.ops.dashboards.as_ref().map(Url::as_str),
             "proxies": self.proxies(),
             "slaves": self.slaves(MAX_SLAVES),
             "tools": self.tools(),

@@ -88,17 +88,17 @@ impl Endpoints {
         self
     }
 
-    /// Adds an endpoint that obeys a POST of JSON: 200 with the returned JSON, or 400 with the returned reason. The server puts the
-    /// [`Operator`] into the request's extensions. `obey` must not block.
+    /// Adds an endpoint that executes a POST of JSON: 200 with the returned JSON, or 400 with the returned reason. The server puts the
+    /// [`Operator`] into the request's extensions. `execute` must not block.
     #[must_use]
     pub fn with_command(
         mut self,
         path: &'static str,
-        obey: impl Fn(&Operator, &[u8]) -> Result<String, String> + Send + Sync + 'static,
+        execute: impl Fn(&Operator, &[u8]) -> Result<String, String> + Send + Sync + 'static,
     ) -> Self {
-        let obey = Arc::new(obey);
+        let execute = Arc::new(execute);
         let handle = async move |Extension(operator): Extension<Operator>, body: Bytes| {
-            outcome_response(obey(&operator, &body))
+            outcome_response(execute(&operator, &body))
         };
         self.router = self.router.route(path, post(handle));
         self.policies.push((path, AuthPolicy::Operate));
@@ -206,6 +206,7 @@ mod tests {
     use tower::Service;
 
     use super::*;
+    use crate::config::StatusPage;
 
     const COLUMNS: ui::CallColumns = ui::CallColumns {
         worker: "x",
@@ -242,7 +243,7 @@ mod tests {
             .with_request("/api/v1/ask", |body| {
                 if body == b"{}" { Ok("{}".into()) } else { Err("no \"object\"".into()) }
             })
-            .with_pages(ui::pages("test", "<p>tables</p>", COLUMNS, crate::config::StatusPage::ReadOnly))
+            .with_pages(ui::pages("test", "<p>tables</p>", COLUMNS, StatusPage::ReadOnly))
             .build()
     }
 

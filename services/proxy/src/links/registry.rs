@@ -11,7 +11,7 @@ use protocol::link::session_fact::SessionEnd;
 use tokio::sync::Notify;
 
 use super::catalog::CatalogAccounts;
-use super::hold::HeldProcesses;
+use super::held::HeldProcesses;
 use super::peers::PeerTable;
 use super::revocation_table::RevocationTable;
 use super::slave::Slave;
