@@ -26,7 +26,7 @@ pub(super) struct RevocationTable {
     /// Facts of this proxy's making, at most [`MAX_REVOCATIONS`]: those that end last.
     facts: Mutex<BTreeSet<RevocationFact>>,
     /// Facts that linked slaves are to be told, at most as many: further ones are told when links come up.
-    untold: Mutex<Vec<RevocationFact>>,
+    pending: Mutex<Vec<RevocationFact>>,
     /// Notified of facts to be told.
     pub(super) changed: Notify,
 }
@@ -44,15 +44,15 @@ impl RevocationTable {
     }
 
     fn announce(&self, facts: &[RevocationFact]) {
-        let mut untold = self.untold.lock();
-        let room = MAX_REVOCATIONS.saturating_sub(untold.len());
-        untold.extend(facts.iter().take(room));
+        let mut pending = self.pending.lock();
+        let room = MAX_REVOCATIONS.saturating_sub(pending.len());
+        pending.extend(facts.iter().take(room));
         self.changed.notify_one();
     }
 
     /// Takes the facts that linked slaves are to be told.
-    pub(super) fn take_untold(&self) -> Vec<RevocationFact> {
-        std::mem::take(&mut *self.untold.lock())
+    pub(super) fn take_pending(&self) -> Vec<RevocationFact> {
+        std::mem::take(&mut *self.pending.lock())
     }
 
     /// Returns all facts that have not ended.
@@ -87,7 +87,7 @@ mod tests {
         }
         let untils = |now| table.valid(now).iter().map(|fact| fact.until).collect::<Vec<_>>();
         assert_eq!(untils(0), (6..=most + 5).collect::<Vec<_>>());
-        assert_eq!((table.take_untold().len(), table.take_untold().len()), (MAX_REVOCATIONS, 0));
+        assert_eq!((table.take_pending().len(), table.take_pending().len()), (MAX_REVOCATIONS, 0));
         assert_eq!(untils(most + 3), [most + 4, most + 5]);
         table.insert(&[], most + 3);
         assert_eq!(table.facts.lock().len(), 2, "what has ended takes no room");

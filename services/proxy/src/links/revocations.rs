@@ -42,8 +42,8 @@ impl Registry {
     }
 
     /// Tells linked slaves what they were not told yet. The caller holds no link's lock.
-    fn send_untold_revocations(&self) {
-        let facts = self.revocations.take_untold();
+    fn send_pending_revocations(&self) {
+        let facts = self.revocations.take_pending();
         if !facts.is_empty() {
             for slave in self.all() {
                 slave.send_revocations(&facts);
@@ -86,7 +86,7 @@ impl Registry {
 pub(crate) async fn announce_revocations(registry: Arc<Registry>) {
     loop {
         registry.revocations.changed.notified().await;
-        registry.send_untold_revocations();
+        registry.send_pending_revocations();
     }
 }
 

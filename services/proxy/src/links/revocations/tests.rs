@@ -40,7 +40,7 @@ fn slave(registry: &Registry, instance: u64, linked: bool) -> Arc<Slave> {
 
 /// What a slave was sent about revoked grants since it was asked last.
 fn told(registry: &Registry, slave: &Slave) -> Vec<RevocationFact> {
-    registry.send_untold_revocations();
+    registry.send_pending_revocations();
     let LinkState::Native(end) = &mut *slave.link() else { panic!("a native slave") };
     let frames = std::iter::from_fn(|| end.poll_transmit(Instant::now()));
     let facts = frames.filter(|frame| frame.kind == FrameKind::Session);
