@@ -5,9 +5,9 @@ use std::hash::BuildHasher;
 
 use bytes::BytesMut;
 
-/// Number of bytes that are masked in one step: a multiple of the mask's length, so that each step begins with its
-/// first byte.
-const BLOCK: usize = 64;
+/// Number of bytes that are masked in one step, as one number: a multiple of the mask's length, so that each step begins with its first
+/// byte. Compiled for size, a loop over bytes is one of single bytes.
+const BLOCK: usize = size_of::<u128>();
 
 /// Bytes that are copied before they are masked: they are still in the first cache then.
 const COPIED: usize = 4 * 1024;
@@ -52,8 +52,9 @@ impl Mask {
     pub(crate) fn apply(&mut self, bytes: &mut [u8]) {
         let block = self.block();
         let (chunks, rest) = bytes.as_chunks_mut::<BLOCK>();
+        let mask = u128::from_ne_bytes(block);
         for chunk in chunks {
-            xor(chunk, &block);
+            *chunk = (u128::from_ne_bytes(*chunk) ^ mask).to_ne_bytes();
         }
         let tail = rest.len();
         for (byte, mask) in rest.iter_mut().zip(block) {
@@ -70,12 +71,6 @@ impl Mask {
             out.extend_from_slice(piece);
             self.apply(&mut out[before..]);
         }
-    }
-}
-
-fn xor(bytes: &mut [u8; BLOCK], mask: &[u8; BLOCK]) {
-    for (byte, mask) in bytes.iter_mut().zip(mask) {
-        *byte ^= mask;
     }
 }
 
