@@ -15,6 +15,7 @@ pub mod log_level;
 pub mod members;
 pub mod method;
 pub(crate) mod object;
+pub mod outline;
 pub mod param_headers;
 pub mod progress;
 pub mod request_state;

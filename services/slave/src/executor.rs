@@ -149,7 +149,8 @@ impl Executor {
             trace.set_log_context(context);
         }
         let call = IncomingCall { header, message, cancelled, trace };
-        let run = Arc::clone(&self.runner).serve(call, sink);
+        // Boxed: its several kilobytes would be copied at each step of spawning a task.
+        let run = Box::pin(Arc::clone(&self.runner).serve(call, sink));
         match context {
             Some(context) => tokio::spawn(context.in_scope(run)),
             None => tokio::spawn(run),

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::mcp::kind::Kind;
 use crate::mcp::method::{Method, Subject};
 use crate::mcp::object::Object;
+use crate::mcp::outline::{Member, Outline};
 
 /// JSON string, borrowed where it has no escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,6 +212,13 @@ pub enum EnvelopeError {
 /// # Errors
 /// The body is not JSON in UTF-8, not one JSON-RPC message, or has unusable parameters.
 pub fn parse(body: &[u8]) -> Result<Message<'_>, EnvelopeError> {
+    if let Some(envelope) = Outline::of(body, "params").and_then(|outline| of_outline(&outline)) {
+        return classify(envelope);
+    }
+    parse_any(body)
+}
+
+fn parse_any(body: &[u8]) -> Result<Message<'_>, EnvelopeError> {
     // The parser does not check strings that it skips, and they are forwarded: they must be UTF-8 as well.
     let text = std::str::from_utf8(body).map_err(|error| EnvelopeError::NotJson(error.to_string()))?;
     match serde_json::from_str::<Object<EnvelopeJson<'_>>>(text) {
@@ -220,6 +228,50 @@ pub fn parse(body: &[u8]) -> Result<Message<'_>, EnvelopeError> {
             None => Err(diagnose(body, &error)),
         },
     }
+}
+
+/// Reads the envelope of a large message. `None` where anything is not as usual: the parser of all messages then says what.
+fn of_outline<'a>(outline: &Outline<'a>) -> Option<EnvelopeJson<'a>> {
+    let mut envelope =
+        EnvelopeJson { jsonrpc: None, id: None, method: None, params: None, result: false, error: false };
+    for Member { key, value } in &outline.outer {
+        match *key {
+            b"jsonrpc" => envelope.jsonrpc = outline.read(value)?,
+            b"id" => envelope.id = Some(outline.read(value)?),
+            b"method" => envelope.method = outline.read(value)?,
+            b"params" if outline.json(value).starts_with(b"{") => {
+                envelope.params = Some(Object(params_of_outline(outline)?));
+            }
+            b"params" => return None,
+            b"result" => envelope.result = true,
+            b"error" => envelope.error = true,
+            _ => {}
+        }
+    }
+    Some(envelope)
+}
+
+fn params_of_outline<'a>(outline: &Outline<'a>) -> Option<Params<'a>> {
+    let mut params = Params::default();
+    for Member { key, value } in &outline.inner {
+        match *key {
+            b"name" => params.name = outline.read(value)?,
+            b"uri" => params.uri = outline.read(value)?,
+            b"ref" => params.reference = outline.read(value)?,
+            b"taskId" => params.task_id = outline.read(value)?,
+            b"cursor" => params.cursor = outline.read(value)?,
+            b"requestId" => params.request_id = outline.read(value)?,
+            b"requestState" => params.request_state = Some(outline.read(value)?),
+            b"protocolVersion" => params.protocol_version = outline.read(value)?,
+            b"level" => params.level = outline.read(value)?,
+            b"capabilities" => params.capabilities = outline.read(value)?,
+            b"_meta" => {
+                params.meta = outline.read::<Option<Object<Meta<'a>>>>(value)?.map(|Object(meta)| meta);
+            }
+            _ => {}
+        }
+    }
+    Some(params)
 }
 
 /// Reads a request of a method that the specifications do not name: what members of its `params` are called means nothing, but for `_meta`.
@@ -303,6 +355,8 @@ fn diagnose(body: &[u8], error: &serde_json::Error) -> EnvelopeError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -370,5 +424,75 @@ mod tests {
             let Ok(Message::Request { params, .. }) = parse(body.as_bytes()) else { panic!("{body}") };
             assert_eq!(params.meta.unwrap().progress_token.unwrap().get(), "1");
         }
+    }
+
+    fn member() -> impl Strategy<Value = String> {
+        let key = prop::sample::select(vec![
+            "jsonrpc",
+            "id",
+            "method",
+            "params",
+            "result",
+            "error",
+            "name",
+            "uri",
+            "ref",
+            "taskId",
+            "requestId",
+            "requestState",
+            "protocolVersion",
+            "level",
+            "capabilities",
+            "_meta",
+            "arguments",
+            "progressToken",
+            "traceparent",
+            "n\\u0061me",
+        ]);
+        let value = prop::sample::select(vec![
+            "\"2.0\"",
+            "1",
+            "-1.5",
+            "null",
+            "\"tools/call\"",
+            "\"a\\u00e9\\n\"",
+            "{}",
+            "[]",
+            "[\"a\"]",
+            "{\"name\":\"x\"}",
+            "true",
+            "{\"progressToken\":7}",
+            "{\"progressToken\":7,\"progressToken\":8}",
+            "{\"traceparent\":1}",
+            "{\"a\":[1e400]}",
+        ]);
+        (key, value).prop_map(|(key, value)| format!(",\"{key}\":{value}"))
+    }
+
+    proptest! {
+        #[test]
+        fn a_large_message_is_read_as_a_small_one_is(
+            outer in prop::collection::vec(member(), 0..5),
+            inner in prop::collection::vec(member(), 0..5),
+            usual in any::<bool>(),
+            bulk in prop::sample::select(vec!["x".repeat(5_000), format!("{}\n", "é".repeat(5_000)), "0\\\"".repeat(2_000)]),
+        ) {
+            let bulk = serde_json::to_string(&bulk).unwrap();
+            let head = if usual { r#""jsonrpc":"2.0","id":"a","method":"tools/call","# } else { "" };
+            let rest = outer.concat();
+            let params = inner.concat();
+            let text = format!(r#"{{{head}"params":{{"bulk":{bulk}{params}}}{rest}}}"#);
+            prop_assert_eq!(format!("{:?}", parse(text.as_bytes())), format!("{:?}", parse_any(text.as_bytes())), "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_usual_large_message_has_an_outline() {
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a","arguments":{{"x":"{}"}}}}}}"#,
+            "x".repeat(9_000)
+        );
+        let outline = Outline::of(text.as_bytes(), "params").unwrap();
+        assert!(of_outline(&outline).is_some());
     }
 }

@@ -13,9 +13,13 @@ use serde_json::value::RawValue;
 
 use crate::mcp::members::Members;
 use crate::mcp::object::Object;
+use crate::mcp::outline::Outline;
 
 /// Member that a modern result has and a legacy one lacks (2026-07-28, Overview, "`ResultType`").
 const RESULT_TYPE: &[u8] = br#""resultType":"complete""#;
+
+/// Key of no member: an outline looks into none.
+const NOTHING: &str = "";
 
 /// Requests that a result may ask the client to answer (2026-07-28, "Multi Round-Trip Requests").
 const INPUT_REQUESTS: [&str; 3] = ["elicitation/create", "roots/list", "sampling/createMessage"];
@@ -46,13 +50,21 @@ impl ResultType {
         if memmem::find(result, b"resultType").is_none() && memmem::find(result, b"\\u").is_none() {
             return Self::Complete;
         }
+        if let Some(outline) = Outline::of(result, NOTHING) {
+            return outline
+                .find(b"resultType")
+                .map_or(Self::Complete, |value| Self::named(outline.json(value)));
+        }
         let Ok(Object(Outside { result_type })) = serde_json::from_slice::<Object<Outside<'_>>>(result)
         else {
             // Two of them, of which a client may read either.
             return Self::Other;
         };
-        let Some(result_type) = result_type else { return Self::Complete };
-        match serde_json::from_str::<String>(result_type.get()).as_deref() {
+        result_type.map_or(Self::Complete, |value| Self::named(value.get().as_bytes()))
+    }
+
+    fn named(json: &[u8]) -> Self {
+        match serde_json::from_slice::<String>(json).as_deref() {
             Ok("complete") => Self::Complete,
             Ok("input_required") => Self::InputRequired,
             Ok("task") => Self::Task,
@@ -146,8 +158,13 @@ pub fn is_tool_error(result: &[u8]) -> bool {
         #[serde(rename = "isError", default)]
         is_error: bool,
     }
-    memmem::find(result, b"\"isError\"").is_some()
-        && serde_json::from_slice::<Outside>(result).is_ok_and(|outside| outside.is_error)
+    if memmem::find(result, b"\"isError\"").is_none() {
+        return false;
+    }
+    if let Some(outline) = Outline::of(result, NOTHING) {
+        return outline.find(b"isError").and_then(|value| outline.read(value)).unwrap_or(false);
+    }
+    serde_json::from_slice::<Outside>(result).is_ok_and(|outside| outside.is_error)
 }
 
 #[cfg(test)]

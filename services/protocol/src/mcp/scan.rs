@@ -30,6 +30,7 @@ impl Scanner {
     pub fn feed(&mut self, piece: &[u8], observer: &mut impl Observer) -> Result<(), ScanFault> {
         let mut at = 0;
         while let Some(&byte) = piece.get(at) {
+            self.at = at;
             at += match self.state {
                 State::String => self.string(&piece[at..], observer)?,
                 State::Number(state) => self.number(state, &piece[at..], observer)?,
@@ -47,6 +48,7 @@ impl Scanner {
                 }
             };
         }
+        self.at = at;
         Ok(())
     }
 
@@ -59,7 +61,7 @@ impl Scanner {
             if !state.may_end() {
                 return Err(ScanFault::Truncated);
             }
-            self.end_value(observer);
+            self.end_value(self.at, observer);
         }
         let is_whole = matches!(self.state, State::AfterValue) && self.nesting.depth() == 0;
         if is_whole { Ok(()) } else { Err(ScanFault::Truncated) }
@@ -98,7 +100,7 @@ impl Scanner {
             _ => ValueKind::Number,
         };
         if observer.watches(depth) {
-            observer.begin(depth, kind);
+            observer.begin(depth, kind, self.at);
         }
         match byte {
             b'"' => {
@@ -129,19 +131,20 @@ impl Scanner {
 
     fn begin_string(&mut self, observer: &mut impl Observer) {
         self.observed = observer.watches(self.nesting.depth());
+        self.string_at = self.at + 1;
         self.state = State::String;
     }
 
     fn close(&mut self, observer: &mut impl Observer) {
         self.nesting.close();
-        self.end_value(observer);
+        self.end_value(self.at + 1, observer);
     }
 
-    fn end_value(&mut self, observer: &mut impl Observer) {
+    fn end_value(&mut self, end: usize, observer: &mut impl Observer) {
         self.state = State::AfterValue;
         let depth = self.nesting.depth();
         if observer.watches(depth) {
-            observer.end_value(depth);
+            observer.end_value(depth, end);
         }
     }
 
@@ -152,7 +155,7 @@ impl Scanner {
         observer: &mut impl Observer,
     ) -> Result<(), ScanFault> {
         match rest {
-            [next] if *next == byte => self.end_value(observer),
+            [next] if *next == byte => self.end_value(self.at + 1, observer),
             [next, rest @ ..] if *next == byte => self.state = State::Literal(rest),
             _ => return Err(ScanFault::Syntax),
         }
@@ -178,7 +181,7 @@ impl Scanner {
             if !state.may_end() {
                 return Err(ScanFault::Syntax);
             }
-            self.end_value(observer);
+            self.end_value(self.at + length, observer);
         }
         Ok(length)
     }

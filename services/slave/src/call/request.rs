@@ -11,6 +11,7 @@ use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::method::{Method, Subject};
+use protocol::mcp::outline::{Member, Outline};
 use runtime::traces::Parent;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -103,6 +104,56 @@ struct Params<'a> {
     meta: Option<&'a RawValue>,
 }
 
+/// Members of a request that matter here.
+struct Members<'a> {
+    id: &'a RawValue,
+    /// Where `params` stand; `None`: there are none.
+    at: Option<Range<usize>>,
+    params: Params<'a>,
+    /// Where `params.arguments` stand.
+    arguments: Option<Range<usize>>,
+}
+
+impl<'a> Members<'a> {
+    /// Reads any message; `None` where it is no request.
+    fn read(message: &'a [u8]) -> Option<Self> {
+        let raw: RawRequest<'_> = serde_json::from_slice(message).ok()?;
+        // serde would also take an array of the members in their order.
+        let raw_params = raw.params.filter(|params| params.get() != "null");
+        let params: Params<'_> = match raw_params {
+            Some(params) if params.get().starts_with('{') => serde_json::from_str(params.get()).ok()?,
+            Some(_) => return None,
+            None => Params::default(),
+        };
+        let range = |json| range_in(message, json);
+        let (at, arguments) = (raw_params.map(range), params.arguments.map(range));
+        Some(Self { id: raw.id, at, params, arguments })
+    }
+
+    /// Reads a large message; `None` where anything is not as usual.
+    fn of_outline(outline: &Outline<'a>) -> Option<Self> {
+        let id = outline.read(outline.find(b"id")?)?;
+        let at = outline.find(b"params")?.clone();
+        if !outline.json(&at).starts_with(b"{") {
+            return None;
+        }
+        let (mut params, mut arguments) = (Params::default(), None);
+        for Member { key, value } in &outline.inner {
+            match *key {
+                b"name" => params.name = outline.read(value)?,
+                b"uri" => params.uri = outline.read(value)?,
+                b"ref" => params.reference = outline.read(value)?,
+                b"taskId" => params.task_id = outline.read(value)?,
+                b"task" => params.task = Some(outline.read(value)?),
+                b"_meta" => params.meta = Some(outline.read(value)?),
+                b"arguments" if outline.json(value) != b"null" => arguments = Some(value.clone()),
+                _ => {}
+            }
+        }
+        Some(Self { id, at: Some(at), params, arguments })
+    }
+}
+
 /// What a completion is for (2025-11-25, Completion, "Reference Types").
 #[derive(Default, Deserialize)]
 struct Reference<'a> {
@@ -163,16 +214,9 @@ impl Request {
         let invalid = |text: &str| Failure::InvalidParams(text.to_owned());
         let subject = Method::find(&header.method).map_or(Subject::Nothing, |method| method.subject);
         let unreadable = || invalid(expected(subject));
-        let raw: RawRequest<'_> = serde_json::from_slice(&message).map_err(|_| unreadable())?;
-        // serde would also take an array of the members in their order.
-        let raw_params = raw.params.filter(|params| params.get() != "null");
-        let params: Params<'_> = match raw_params {
-            Some(params) if params.get().starts_with('{') => {
-                serde_json::from_str(params.get()).map_err(|_| unreadable())?
-            }
-            Some(_) => return Err(unreadable()),
-            None => Params::default(),
-        };
+        let members = Outline::of(&message, "params").and_then(|outline| Members::of_outline(&outline));
+        let Members { id, at, params, arguments } =
+            members.or_else(|| Members::read(&message)).ok_or_else(unreadable)?;
         let meta = match params.meta {
             Some(raw) => serde_json::from_str::<Option<Meta<'_>>>(raw.get())
                 .map_err(|_| invalid("\"_meta\" must be an object, for example {\"progressToken\": 1}"))?
@@ -192,11 +236,11 @@ impl Request {
             (None, None) => String::new(),
         };
         Ok(Self {
-            id: range(raw.id),
+            id: range(id),
             kind: header.kind.or(kind),
             subject: named.map(range),
-            params: raw_params.map(range),
-            arguments: params.arguments.map(range),
+            params: at,
+            arguments,
             meta: params.meta.map(range),
             task: params.task.map(range),
             progress_token: meta.progress_token.map(range),

@@ -125,7 +125,7 @@ impl<S: Sink> ProxyEnd<S> {
                 // The slave keeps all of the call until it is told to forget it.
                 self.send_cancel(cancel);
             }
-        } else if on_link && call.owes_credit(self.limits.window) {
+        } else if on_link && !call.ended && call.owes_credit(self.limits.window) {
             call.take_credit();
             self.outbox.enqueue_control(Frame::bare(FrameKind::Credit, id, seq));
         }

@@ -144,15 +144,15 @@ impl SlaveEnd {
         }
     }
 
-    /// Sends credit for chunks of an `open` that is not whole, once a quarter of what is allowed has come.
+    /// Notes that credit is owed for chunks of an `open` that is not whole, once a quarter of what is allowed has come. It is sent if the
+    /// rest has not come either when the link is written: a whole `open` needs none.
     fn credit_open(&mut self, link: LinkId, id: CallId, bytes: usize) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.uncredited += bytes;
-        let next = call.request.next();
-        if call.uncredited >= self.limits.window / 4 || next - call.credited >= MAX_CHUNKS_UNDER_WAY / 4 {
-            call.uncredited = 0;
-            call.credited = next;
-            self.enqueue_control(link, Frame::bare(FrameKind::Credit, id, next));
+        let chunks = call.request.next() - call.credited;
+        let owes = call.uncredited >= self.limits.window / 4 || chunks >= MAX_CHUNKS_UNDER_WAY / 4;
+        if owes && let Some(link) = self.links.get_mut(&link) {
+            link.owed_credits.insert(id);
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Link {
     pub(super) catalogs: Journal,
     /// Calls for which `accepted` is sent at this time, unless they write or end before.
     pub(super) pending_accepted: VecDeque<(Instant, CallId)>,
+    /// Calls whose `open` was not whole when so much of it had come that the proxy must be told.
+    pub(super) owed_credits: HashSet<CallId>,
 }
 
 /// The slave's end of all links of one process, with its calls.
@@ -111,6 +113,7 @@ impl SlaveEnd {
             peer,
             catalogs: Journal::new(&unlimited),
             pending_accepted: VecDeque::new(),
+            owed_credits: HashSet::new(),
         };
         self.links.insert(link, state);
         let whole = self.catalog.clone();

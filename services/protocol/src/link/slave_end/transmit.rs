@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::call::{Call, CallState};
 use super::state::SlaveEnd;
 use crate::link::frame::{Frame, FrameKind};
 use crate::link::ids::{CallId, LinkId};
@@ -25,7 +26,7 @@ impl SlaveEnd {
 
     /// Returns whether this link's [`SlaveEnd::poll_transmit`] has something right now.
     pub fn wants_to_send(&self, link: LinkId) -> bool {
-        self.links.get(&link).is_some_and(|link| link.outbox.has_urgent())
+        self.links.get(&link).is_some_and(|link| link.outbox.has_urgent() || !link.owed_credits.is_empty())
     }
 
     /// Returns when this link's [`SlaveEnd::poll_transmit`] has something though nothing else happens.
@@ -37,6 +38,7 @@ impl SlaveEnd {
     pub fn poll_transmit(&mut self, link: LinkId, now: Instant) -> Option<Frame> {
         self.clock = Some(now);
         self.enqueue_due_accepted(link, now);
+        self.enqueue_owed_credits(link);
         let to = self.links.get_mut(&link)?;
         if let Some(frame) = to.outbox.next_control(now) {
             return Some(frame);
@@ -69,6 +71,18 @@ impl SlaveEnd {
                 to.outbox.enqueue_control(Frame::bare(FrameKind::Accepted, id, call.request.next()));
             }
             call.accepted = true;
+        }
+    }
+    /// Queues credit for the calls that are owed some and whose `open` has still not come in full.
+    fn enqueue_owed_credits(&mut self, link: LinkId) {
+        let Some(to) = self.links.get_mut(&link) else { return };
+        for id in to.owed_credits.drain() {
+            let is_receiving =
+                |call: &&mut Call| call.state == CallState::Receiving && call.link == Some(link);
+            let Some(call) = self.calls.get_mut(&id).filter(is_receiving) else { continue };
+            call.uncredited = 0;
+            call.credited = call.request.next();
+            to.outbox.enqueue_control(Frame::bare(FrameKind::Credit, id, call.credited));
         }
     }
 }

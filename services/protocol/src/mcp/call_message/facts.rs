@@ -1,6 +1,8 @@
 //! What is known of a message from its outermost members: which there are, and whether those that identify it are right. Must not know
 //! pieces.
 
+use std::ops::Range;
+
 use crate::mcp::call_message::kinds::{CALL_REQUESTS, CallEvent};
 use crate::mcp::call_message::members::{
     Member, NOT_OF_A_NOTIFICATION, NOT_OF_A_REQUEST, folds_to, is_disguised, is_integer,
@@ -187,7 +189,7 @@ impl Observer for Watch<'_> {
         }
     }
 
-    fn begin(&mut self, depth: usize, kind: ValueKind) {
+    fn begin(&mut self, depth: usize, kind: ValueKind, _: usize) {
         let facts = &mut *self.facts;
         facts.text.length = 0;
         match depth {
@@ -206,7 +208,7 @@ impl Observer for Watch<'_> {
         }
     }
 
-    fn end_key(&mut self, depth: usize) {
+    fn end_key(&mut self, depth: usize, _: Range<usize>) {
         let facts = &mut *self.facts;
         if depth == 1 {
             facts.member = Member::of(facts.text.get());
@@ -227,7 +229,7 @@ impl Observer for Watch<'_> {
         facts.text.length = 0;
     }
 
-    fn end_value(&mut self, depth: usize) {
+    fn end_value(&mut self, depth: usize, _: usize) {
         let facts = &mut *self.facts;
         match depth {
             0 => {}

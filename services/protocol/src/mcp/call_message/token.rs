@@ -1,5 +1,7 @@
 //! The progress token of a call, decoded for comparison. Must not know notifications.
 
+use std::ops::Range;
+
 use crate::mcp::envelope::{self, Message};
 use crate::mcp::scan::{Observer, Scanner, ValueKind};
 
@@ -43,14 +45,14 @@ impl Observer for Collector {
     fn watches(&self, depth: usize) -> bool {
         depth == 0
     }
-    fn begin(&mut self, _: usize, kind: ValueKind) {
+    fn begin(&mut self, _: usize, kind: ValueKind, _: usize) {
         self.kind = Some(kind);
     }
     fn text(&mut self, part: &[u8]) {
         self.text.extend_from_slice(part);
     }
-    fn end_key(&mut self, _: usize) {}
-    fn end_value(&mut self, _: usize) {}
+    fn end_key(&mut self, _: usize, _: Range<usize>) {}
+    fn end_value(&mut self, _: usize, _: usize) {}
 }
 
 /// Comparison of a value that comes in pieces with a token.

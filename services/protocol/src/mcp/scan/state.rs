@@ -42,6 +42,10 @@ pub struct Scanner {
     /// The observer gets the string or number under way.
     pub(super) observed: bool,
     pub(super) utf8: Utf8Tail,
+    /// Position in the piece at hand.
+    pub(super) at: usize,
+    /// Position of the string under way, behind its quote.
+    pub(super) string_at: usize,
     /// High surrogate of an escape that awaits its low one; 0: none.
     pub(super) high: u16,
 }
@@ -61,6 +65,8 @@ impl Scanner {
             is_key: false,
             observed: false,
             utf8: Utf8Tail::new(),
+            at: 0,
+            string_at: 0,
             high: 0,
         }
     }

@@ -64,22 +64,21 @@ impl Run {
     fn add_before_control(&mut self, text: &[u8]) {
         let (blocks, _) = text.as_chunks::<BLOCK>();
         let before = self.length;
-        let mut high = 0;
+        let mut all = 0_u8;
         for block in blocks {
-            let (words, _) = block.as_chunks::<8>();
-            let (mut control, mut bits) = (0, 0);
-            for word in words {
-                let word = u64::from_le_bytes(*word);
-                control |= less_than(word, 0x20);
-                bits |= word;
+            // Without a branch, so that the compiler takes several bytes at a time.
+            let (mut is_control, mut bits) = (false, 0);
+            for &byte in block {
+                is_control |= byte < 0x20;
+                bits |= byte;
             }
-            if control != 0 {
+            if is_control {
                 break;
             }
-            high |= bits & HIGH;
+            all |= bits;
             self.length += BLOCK;
         }
-        self.is_ascii &= high == 0;
+        self.is_ascii &= all.is_ascii();
         self.add_bytes(&text[self.length - before..]);
     }
 }
@@ -117,21 +116,22 @@ impl Scanner {
         self.report(text, observer);
         match rest.first() {
             None => return Ok(run.length),
-            Some(b'"') => self.end_string(observer),
+            Some(b'"') => self.end_string(self.at + run.length, observer),
             Some(b'\\') => self.state = State::Escape(Escape::Kind),
             Some(_) => return Err(ScanFault::Syntax),
         }
         Ok(run.length + 1)
     }
 
-    fn end_string(&mut self, observer: &mut impl Observer) {
+    /// Ends the string whose closing quote is at this position.
+    fn end_string(&mut self, quote: usize, observer: &mut impl Observer) {
         self.flush_high(observer);
         if !self.is_key {
-            return self.end_value(observer);
+            return self.end_value(quote + 1, observer);
         }
         self.state = State::Colon;
         if self.observed {
-            observer.end_key(self.nesting.depth());
+            observer.end_key(self.nesting.depth(), self.string_at..quote);
         }
     }
 

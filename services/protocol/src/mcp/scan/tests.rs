@@ -1,5 +1,7 @@
 //! The scanner agrees with another reader of JSON on every text, however the text is cut.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
@@ -133,18 +135,18 @@ impl Observer for Recorder {
     fn watches(&self, depth: usize) -> bool {
         depth <= 1
     }
-    fn begin(&mut self, depth: usize, kind: ValueKind) {
+    fn begin(&mut self, depth: usize, kind: ValueKind, _: usize) {
         self.text.clear();
         self.seen.push((depth, format!("{kind:?}")));
     }
     fn text(&mut self, part: &[u8]) {
         self.text.extend_from_slice(part);
     }
-    fn end_key(&mut self, depth: usize) {
+    fn end_key(&mut self, depth: usize, _: Range<usize>) {
         let text = String::from_utf8_lossy(&std::mem::take(&mut self.text)).into_owned();
         self.seen.push((depth, text));
     }
-    fn end_value(&mut self, depth: usize) {
+    fn end_value(&mut self, depth: usize, _: usize) {
         let text = std::mem::take(&mut self.text);
         self.seen.push((depth, format!("={}", text.escape_ascii())));
     }

@@ -8,6 +8,7 @@ use protocol::mcp::call_message::CallEvent;
 use protocol::mcp::catalog::ListKind;
 use protocol::mcp::envelope::Text;
 use protocol::mcp::log_level::LogLevel;
+use protocol::mcp::outline::{Member, Outline};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
@@ -140,6 +141,9 @@ impl OutputReader {
     }
 
     fn on_text(&mut self, line: &Bytes) {
+        if self.on_large_result(line) {
+            return self.attribution.on_message();
+        }
         // serde would also take an array of the members in their order.
         let read = match line.first() {
             Some(b'{') => serde_json::from_slice(line).map(|message| self.on_message(line, &message)),
@@ -185,6 +189,22 @@ impl OutputReader {
         self.attribution.on_message();
     }
 
+    /// Takes a large result; `false`: the line is something else, or not as usual.
+    fn on_large_result(&self, line: &Bytes) -> bool {
+        let Some(outline) = Outline::of(line, "result") else { return false };
+        let is_other = |member: &Member<'_>| matches!(member.key, b"method" | b"error");
+        let (Some(id), Some(result)) = (outline.find(b"id"), outline.find(b"result")) else { return false };
+        let id = outline.read::<&RawValue>(id).and_then(|id| self.request_id(id.get()));
+        match id {
+            Some(id) if outline.json(result).starts_with(b"{") && !outline.outer.iter().any(is_other) => {
+                let known = self.session.complete(id, Incoming::Result(line.slice(result.clone())));
+                self.note_answer(known);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn on_answer(&self, line: &Bytes, id: &RawValue, message: &RawMessage<'_>) {
         let Some(id) = self.request_id(id.get()) else {
             return self.attribution.on_nameless(LineFault::NoId);
@@ -198,7 +218,11 @@ impl OutputReader {
             }
             _ => self.attribution.fail(&[id], LineFault::NoAnswer),
         };
-        if !known {
+        self.note_answer(known);
+    }
+
+    fn note_answer(&self, is_of_a_request: bool) {
+        if !is_of_a_request {
             let backend = &*self.session.backend;
             tracing::debug!(backend, "dropped an answer: no request has its id");
             metrics::record_backend_drop(backend, DropReason::UnknownId);
