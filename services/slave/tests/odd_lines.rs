@@ -83,6 +83,13 @@ const NOISE: &[&str] = &[
     "$ff",
 ];
 
+/// Returns these lines, and each once more with a long member, since large messages are read in a way of their own.
+fn in_two_sizes(lines: &[&str]) -> Vec<String> {
+    let long = format!(r#""jsonrpc":"2.0","more":"{}""#, "x".repeat(5000));
+    let large = |line: &&str| line.replacen(r#""jsonrpc":"2.0""#, &long, 1);
+    lines.iter().map(ToString::to_string).chain(lines.iter().map(large)).collect()
+}
+
 fn say(executor: &Executor, lines: &[&str]) -> Call {
     begin(executor, header(Era::Legacy), "raw", &json!({ "lines": lines }).to_string())
 }
@@ -91,7 +98,8 @@ fn say(executor: &Executor, lines: &[&str]) -> Call {
 async fn an_answer_that_cannot_be_read_fails_its_own_call_at_once() {
     let executor = started(config(vec![server("one", &["legacy"])])).await;
     let other = begin(&executor, header(Era::Legacy), "wait", "{}");
-    for (line, reason) in UNREADABLE {
+    let (lines, reasons): (Vec<_>, Vec<_>) = UNREADABLE.iter().copied().unzip();
+    for (line, reason) in in_two_sizes(&lines).iter().zip(reasons.iter().cycle()) {
         let end = within(say(&executor, &[line]).all()).await.1;
         assert_eq!(kind(&end), "bad_answer", "{line}");
         let message = json(&end)["message"].as_str().unwrap().to_owned();
@@ -106,12 +114,12 @@ async fn an_answer_that_cannot_be_read_fails_its_own_call_at_once() {
 #[tokio::test]
 async fn an_answer_of_no_known_request_is_the_only_call_s_or_nobody_s() {
     let executor = started(config(vec![server("one", &["legacy"])])).await;
-    for line in NAMELESS {
+    for line in &in_two_sizes(NAMELESS) {
         assert_eq!(kind(&within(say(&executor, &[line]).all()).await.1), "bad_answer", "{line}");
     }
     let other = begin(&executor, header(Era::Legacy), "wait", "{}");
     let answer = r#"{"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"ok"}]}}"#;
-    for line in NAMELESS {
+    for line in &in_two_sizes(NAMELESS) {
         assert_eq!(text(&within(say(&executor, &[line, answer]).all()).await.1), "ok", "{line}");
     }
     other.handle.cancel();
@@ -122,7 +130,7 @@ async fn an_answer_of_no_known_request_is_the_only_call_s_or_nobody_s() {
 #[tokio::test]
 async fn what_strict_readers_take_is_taken_and_noise_is_skipped() {
     let executor = started(config(vec![server("one", &["legacy"])])).await;
-    for line in TAKEN {
+    for line in &in_two_sizes(TAKEN) {
         assert_eq!(text(&within(say(&executor, &[line]).all()).await.1), "ok", "{line}");
     }
     // What is JSON and more than this test's own parser takes passes as it stands.
@@ -134,7 +142,7 @@ async fn what_strict_readers_take_is_taken_and_noise_is_skipped() {
         assert_eq!((end.error, &end.payload[..]), (false, expected.as_bytes()));
     }
     let answer = r#"{"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"ok"}]}}"#;
-    for line in NOISE {
+    for line in &in_two_sizes(NOISE) {
         assert_eq!(text(&within(say(&executor, &[line, answer]).all()).await.1), "ok", "{line}");
     }
     executor.shutdown(GRACE).await;

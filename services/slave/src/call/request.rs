@@ -369,4 +369,41 @@ mod tests {
             Request::parse(header, Bytes::from_static(br#"{"id":1,"params":{"name":"one__echo"}}"#)).unwrap();
         assert_eq!(request.name, "echo");
     }
+
+    #[test]
+    fn a_large_message_is_read_as_a_small_one_is() {
+        let shown = |members: Option<Members<'_>>| {
+            members.map(|Members { id, at, params, arguments }| {
+                let Params { name, uri, reference, task_id, arguments: _, task, meta } = params;
+                let values =
+                    [name, uri, reference, task_id, task, meta].map(|value| value.map(RawValue::get));
+                (id.get().to_owned(), at, arguments, format!("{values:?}"))
+            })
+        };
+        let bulk = format!(r#""bulk":"{}""#, "é".repeat(5000));
+        for params in [
+            r#"{"name":"a","arguments":{"b":[1e400]},"_meta":{"progressToken":1}}"#,
+            r#"{"uri":"a:b","ref":{"type":"ref/prompt","name":"p"},"taskId":"t","task":null,"_meta":null}"#,
+            r#"{"name":null,"arguments":null}"#,
+            r#"{"n\u0061me":"a","arguments":1}"#,
+            "null",
+            "[]",
+            "1",
+        ] {
+            for message in [
+                format!(r#"{{"id":1,{bulk},"params":{params}}}"#),
+                format!(r#"{{"params":{params},{bulk},"id":null}}"#),
+                format!(r#"{{"params":{params},{bulk}}}"#),
+                format!(r#"{{"id":1,"params":{params},{bulk},"params":{{}}}}"#),
+            ] {
+                let message = message.as_bytes();
+                let members =
+                    Outline::of(message, "params").and_then(|outline| Members::of_outline(&outline));
+                let any = || Members::read(message);
+                assert_eq!(shown(members.or_else(any)), shown(any()), "{}", &params);
+            }
+        }
+        let usual = format!(r#"{{"id":1,"params":{{"name":"a","arguments":{{{bulk}}}}}}}"#);
+        assert!(Members::of_outline(&Outline::of(usual.as_bytes(), "params").unwrap()).is_some());
+    }
 }

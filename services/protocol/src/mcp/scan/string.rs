@@ -67,12 +67,12 @@ impl Run {
         let mut all = 0_u8;
         for block in blocks {
             // Without a branch, so that the compiler takes several bytes at a time.
-            let (mut is_control, mut bits) = (false, 0);
+            let (mut least, mut bits) = (u8::MAX, 0);
             for &byte in block {
-                is_control |= byte < 0x20;
+                least = least.min(byte);
                 bits |= byte;
             }
-            if is_control {
+            if least < 0x20 {
                 break;
             }
             all |= bits;
