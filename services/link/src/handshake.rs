@@ -5,8 +5,10 @@ use std::io::ErrorKind;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, write_response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::connection::Connection;
@@ -46,13 +48,23 @@ pub fn explain(error: &HandshakeError) -> String {
 /// The HTTP request that asks for the WebSocket.
 pub type HandshakeRequest = Request;
 
-/// Runs the client's handshake: sends the request for `url` over `stream`, which is connected already. `max_message` is
-/// the longest message that is read, in bytes. Has no time limit of its own.
-pub async fn connect<S>(url: &str, stream: S, max_message: usize) -> Result<Connection<S>, HandshakeError>
+/// Runs the client's handshake: sends the request for `url`, with this header of no meaning to RFC 6455, over `stream`, which is connected
+/// already. `max_message` is the longest message that is read, in bytes. Has no time limit of its own.
+pub async fn connect<S>(
+    url: &str,
+    header: Option<&'static str>,
+    stream: S,
+    max_message: usize,
+) -> Result<Connection<S>, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (socket, _response) = client_async_with_config(url, HeadStream::new(stream), Some(small())).await?;
+    let mut request = url.into_client_request()?;
+    if let Some(name) = header {
+        request.headers_mut().insert(name, HeaderValue::from_static("1"));
+    }
+    let (socket, _response) =
+        client_async_with_config(request, HeadStream::new(stream), Some(small())).await?;
     let (stream, buffered) = socket.into_inner().into_parts();
     Ok(Connection::with_buffered(stream, Role::Client, max_message, buffered))
 }

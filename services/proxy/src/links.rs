@@ -40,6 +40,7 @@ mod response;
 mod resume;
 mod revocation_table;
 mod revocations;
+mod second_look;
 mod shared_port;
 mod slave;
 mod slave_calls;

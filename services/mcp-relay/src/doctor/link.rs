@@ -146,7 +146,7 @@ async fn upgrade(stream: Box<dyn Stream>, url: &ProxyUrl) -> Result<(Socket, Str
     let fix = "PROXY_SERVER_URL must name the proxy's PROXY_WS_PORT (8001 by default), not its MCP_SERVER_PORT; a \
                server behind TLS needs wss://, and an ingress must pass path and host on; the clients' port takes slaves at /link where \
                SLAVES_ON_CLIENT_PORT=1 is set";
-    match timeout(STEP_TIMEOUT, ::link::connect(url.url().as_str(), stream, MAX_AUTH)).await {
+    match timeout(STEP_TIMEOUT, ::link::connect(url.url().as_str(), None, stream, MAX_AUTH)).await {
         Ok(Ok(socket)) => Ok((socket, "the server speaks it".into())),
         Ok(Err(HandshakeError::Io(error))) if runtime::tls::is_tls(&error) => Err(tls_fault(&error, url)),
         Ok(Err(error)) => Err(Fault::new(

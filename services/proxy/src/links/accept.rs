@@ -17,7 +17,7 @@ use super::auth::{self, AuthError, Authenticated, Socket, TRY_AGAIN_LATER};
 use super::link_task::{LinkTimes, run_link};
 use super::registration::Registered;
 use super::registry::Registry;
-use super::{audit, code_watch, refusal, stranger};
+use super::{audit, code_watch, refusal, second_look, stranger};
 use crate::access::{AccessDenied, CodeStore};
 use crate::metrics;
 
@@ -52,13 +52,7 @@ pub(crate) async fn serve_slaves(listener: TcpListener, context: Arc<AcceptConte
                     let context = Arc::clone(&context);
                     tokio::spawn(serve_connection(Connected { stream, peer, share }, context));
                 }
-                Err(rejected) => {
-                    refusal::record_rejected(peer, rejected, admission);
-                    // With TLS, an answer would require a handshake: the connection is closed without one.
-                    if context.tls.is_none() {
-                        admission.reject(stream, rejected);
-                    }
-                }
+                Err(rejected) => second_look::take(stream, peer, rejected, &context),
             },
             Err(error) => {
                 tracing::warn!("Cannot accept a slave connection: {error}");
@@ -69,14 +63,14 @@ pub(crate) async fn serve_slaves(listener: TcpListener, context: Arc<AcceptConte
 }
 
 /// A connection that was let in.
-struct Connected {
-    stream: TcpStream,
-    peer: SocketAddr,
+pub(super) struct Connected {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
     /// Returned when the connection has authenticated, or has failed to.
-    share: Unauthenticated,
+    pub(super) share: Unauthenticated,
 }
 
-async fn serve_connection(connected: Connected, context: Arc<AcceptContext>) {
+pub(super) async fn serve_connection(connected: Connected, context: Arc<AcceptContext>) {
     // Boxed, since a handshake needs much more than the link that follows, which lasts.
     if let Some((socket, registered)) = Box::pin(handshake(connected, &context)).await {
         run_link(socket, registered, &context.registry, context.times).await;

@@ -2,6 +2,7 @@
 //! of wrong codes, for each network. Must not know what is said on them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -9,6 +10,7 @@ use runtime::admission::{Limits, Network, Refusals, Share, Shares};
 use runtime::descriptors;
 use runtime::trusted::TrustedProxies;
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::handshake_limiter::{HandshakeLimiter, rejection};
@@ -29,6 +31,9 @@ const MAX_DELAYED: usize = 256;
 
 /// Rejections that are being written at once; further connections are closed without an answer.
 const MAX_REJECTING: usize = 256;
+
+/// Connections beyond the rate whose request is awaited at the same time; further ones are rejected without a look.
+const MAX_LOOKS: usize = 256;
 
 /// Seconds after which a peer should try again that has too many connections open.
 const RETRY_AFTER: u32 = 1;
@@ -83,6 +88,7 @@ pub(crate) struct Admission {
     delayed: Shares<Network>,
     wrong_codes: Mutex<WrongCodes>,
     refusals: Refusals,
+    second_looks: Arc<Semaphore>,
 }
 
 impl Admission {
@@ -97,6 +103,7 @@ impl Admission {
             delayed: Shares::default(),
             wrong_codes: Mutex::new(WrongCodes::new()),
             refusals: Refusals::new(MAX_REJECTING),
+            second_looks: Arc::new(Semaphore::new(MAX_LOOKS)),
         }
     }
 
@@ -114,12 +121,33 @@ impl Admission {
         Ok(share)
     }
 
+    /// Lets a connection in that the rate has rejected and whose slave is in use, as far as the part for these goes.
+    pub(super) fn admit_in_use(
+        &self,
+        peer: IpAddr,
+        trusted: &TrustedProxies,
+        now: Instant,
+    ) -> Result<Unauthenticated, Rejected> {
+        let network = (!trusted.trusts(peer)).then(|| Network::from(peer));
+        let share = take(&self.unauthenticated, network, self.max_unauthenticated)?;
+        self.limiter.lock().check_in_use(now).map_err(Rejected::Rate)?;
+        Ok(share)
+    }
+
     /// Lets a connection go on whose client a trusted proxy has named.
     pub(super) fn admit_forwarded(&self, client: IpAddr, now: Instant) -> Result<Unauthenticated, Rejected> {
         let network = Network::from(client);
         let share = take(&self.forwarded, Some(network), self.max_unauthenticated)?;
         self.limiter.lock().check_network(network, now).map_err(Rejected::Rate)?;
         Ok(share)
+    }
+
+    /// Returns the right to look at the request of a connection that was rejected; `None` where nothing that it says could matter, or too
+    /// many are looked at.
+    pub(super) fn second_look(&self, rejected: Rejected) -> Option<OwnedSemaphorePermit> {
+        matches!(rejected, Rejected::Rate(_))
+            .then(|| Arc::clone(&self.second_looks).try_acquire_owned().ok())
+            .flatten()
     }
 
     /// Rejects a connection at the least cost, of which nothing was read.

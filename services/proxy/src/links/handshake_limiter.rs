@@ -21,6 +21,9 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Part of the rate that one network may have. The rest is for others, also while one floods the port.
 const NETWORK_PART: f64 = 0.75;
 
+/// Connections of slaves in use that are let in beyond the rate, as a part of it.
+const IN_USE_PART: f64 = 0.1;
+
 /// Networks whose connections are remembered, at most.
 const MAX_NETWORKS: usize = 4096;
 
@@ -28,6 +31,7 @@ const MAX_NETWORKS: usize = 4096;
 pub(super) struct HandshakeLimiter {
     rate: f64,
     all: Bucket,
+    in_use: Bucket,
     networks: SlotTable<Bucket>,
     logged: Option<Instant>,
 }
@@ -37,7 +41,8 @@ impl HandshakeLimiter {
     pub(super) fn new(rate: u32, now: Instant) -> Self {
         let rate = if rate == 0 { f64::INFINITY } else { f64::from(rate) };
         let networks = SlotTable::new(if rate.is_finite() { MAX_NETWORKS } else { 1 });
-        Self { rate, all: Bucket::new(rate, now), networks, logged: None }
+        let in_use = Bucket::new(rate * IN_USE_PART, now);
+        Self { rate, all: Bucket::new(rate, now), in_use, networks, logged: None }
     }
 
     /// Takes a token for a connection of this network; `None`: it is not known yet. `Err`: how many seconds the
@@ -50,6 +55,12 @@ impl HandshakeLimiter {
             self.check_network(network, now)?;
         }
         self.all.take(now)
+    }
+
+    /// Takes a token for a connection beyond the rate that says that its slave is in use. Anybody can say so: the rate of these is small,
+    /// and takes nothing from the others.
+    pub(super) fn check_in_use(&mut self, now: Instant) -> Result<(), u32> {
+        self.in_use.take(now)
     }
 
     /// Takes a token of this network only: for connections that were let in before their network was known.
@@ -182,5 +193,23 @@ mod tests {
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{answer}");
         let error: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(error["code"], Failure::Busy { what: String::new(), retry_after: 1 }.spec().code);
+    }
+
+    #[test]
+    fn slaves_in_use_have_a_small_rate_of_their_own_beside_the_others() {
+        let start = Instant::now();
+        let mut limiter = HandshakeLimiter::new(100, start);
+        while limiter.check(None, start).is_ok() {}
+        let let_in = |limiter: &mut HandshakeLimiter, now| {
+            (0..1000).filter(|_| limiter.check_in_use(now).is_ok()).count()
+        };
+        assert_eq!(let_in(&mut limiter, start), 5, "half a second's");
+        let later = start + Duration::from_millis(500);
+        assert_eq!(let_in(&mut limiter, later), 5);
+        assert_eq!(
+            (0..200).filter(|_| limiter.check(None, later).is_ok()).count(),
+            50,
+            "nothing is taken from the others"
+        );
     }
 }

@@ -9,6 +9,7 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VE
 use axum::http::{HeaderValue, Request, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
 use link::OpeningFault;
+use protocol::link::handshake::IN_USE_HEADER;
 use protocol::link::limits::MAX_AUTH;
 use runtime::tls::MaybeTlsStream;
 
@@ -49,7 +50,14 @@ impl SharedPort {
                 return (refuse(&fault), None);
             }
         };
-        let share = match context.admission.admit(peer, &context.trusted, Instant::now()) {
+        let (admission, trusted, now) = (&context.admission, &context.trusted, Instant::now());
+        let admitted = match admission.admit(peer, trusted, now) {
+            Err(Rejected::Rate(_)) if request.headers().contains_key(IN_USE_HEADER) => {
+                admission.admit_in_use(peer, trusted, now)
+            }
+            admitted => admitted,
+        };
+        let share = match admitted {
             Ok(share) => share,
             Err(rejected) => {
                 refusal::record_rejected(at, rejected, &context.admission);

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::link::handshake::IN_USE_HEADER;
 use protocol::link::limits::MAX_BATCH;
 use runtime::outbound::{ForwardProxy, Way, WayFault, WayFaultKind};
 use runtime::tls::{ClientFiles, TlsError};
@@ -175,22 +176,24 @@ impl Connector {
         &self.proxy
     }
 
-    /// Dials one address of the URL's host once. Cancel safe: dropping the future closes the connection.
-    pub(super) async fn connect(&self, address: SocketAddr) -> Result<Socket, DialError> {
+    /// Dials one address of the URL's host once. `in_use` tells the proxy that clients may wait for this slave. Cancel safe: dropping the
+    /// future closes the connection.
+    pub(super) async fn connect(&self, address: SocketAddr, in_use: bool) -> Result<Socket, DialError> {
         let late = |_| Err(DialError::Timeout { url: self.proxy.to_string() });
         // The way through a forward proxy has limits of its own, which name it.
         let limit = if matches!(self.way, Way::Through(_)) { 2 * CONNECT_TIMEOUT } else { CONNECT_TIMEOUT };
-        tokio::time::timeout(limit, self.dial(address)).await.unwrap_or_else(late)
+        tokio::time::timeout(limit, self.dial(address, in_use)).await.unwrap_or_else(late)
     }
 
-    async fn dial(&self, address: SocketAddr) -> Result<Socket, DialError> {
+    async fn dial(&self, address: SocketAddr, in_use: bool) -> Result<Socket, DialError> {
         let stream = match &self.way {
             Way::Direct { .. } => runtime::tls::MaybeTlsStream::from(self.dial_directly(address).await?),
             Way::Through(forward) => self.tunnel(forward, address).await?,
             Way::Unusable(proxy) => return Err(proxy.to(&self.proxy.authority()).into()),
         };
         let stream = self.encrypt(Metered::new(stream)).await?;
-        let opening = link::connect(self.proxy.url().as_str(), stream, self.max_message);
+        let header = in_use.then_some(IN_USE_HEADER);
+        let opening = link::connect(self.proxy.url().as_str(), header, stream, self.max_message);
         opening.await.map_err(|error| self.explain(&error))
     }
 
@@ -300,7 +303,7 @@ mod tests {
     #[tokio::test]
     async fn a_trusted_certificate_opens_wss() {
         let (url, address, roots) = server().await;
-        let mut socket = connector(url, &roots).connect(address).await.unwrap();
+        let mut socket = connector(url, &roots).connect(address, false).await.unwrap();
         assert_eq!(socket.recv().await.unwrap(), link::Message::Text("hello".into()));
     }
 
@@ -310,7 +313,7 @@ mod tests {
         let (_, _, others) = server().await;
         let connector = connector(url, &others);
         for _ in 0..2 {
-            let error = connector.connect(address).await.err().unwrap();
+            let error = connector.connect(address, false).await.err().unwrap();
             assert!(matches!(error, DialError::Tls { .. }), "{error}");
             assert!(error.to_string().contains("PROXY_CA_FILE, EXTRA_CA_FILE or SSL_CERT_FILE"), "{error}");
             // Invalid files change nothing.
@@ -323,9 +326,9 @@ mod tests {
         let (url, address, right) = server().await;
         let (_, _, others) = server().await;
         let connector = connector(url, &others);
-        assert!(connector.connect(address).await.is_err());
+        assert!(connector.connect(address, false).await.is_err());
         std::fs::copy(right.path(), others.path()).unwrap();
-        assert!(connector.connect(address).await.is_ok());
+        assert!(connector.connect(address, false).await.is_ok());
     }
 
     #[tokio::test]
@@ -336,14 +339,14 @@ mod tests {
         let connector =
             Connector::new(ProxyUrl::parse(&url).unwrap(), DIRECT, &ClientFiles::default(), 0).unwrap();
         let dialing =
-            tokio::spawn(async move { (connector.connect(address).await.err().unwrap(), connector) });
+            tokio::spawn(async move { (connector.connect(address, false).await.err().unwrap(), connector) });
         let (tcp, _) = listener.accept().await.unwrap();
         tcp.readable().await.unwrap();
         tcp.try_write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
         let (error, connector) = dialing.await.unwrap();
         assert!(matches!(&error, DialError::NotWebSocket { why, .. } if why.contains("404")), "{error}");
         drop((tcp, listener));
-        let error = connector.connect(address).await.err().unwrap();
+        let error = connector.connect(address, false).await.err().unwrap();
         assert!(error.to_string().contains("PROXY_WS_PORT"), "{error}");
     }
 }

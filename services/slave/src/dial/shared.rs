@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::link::handshake::SlaveHello;
 
@@ -94,7 +94,8 @@ impl Shared {
 
     async fn authenticate(&self, target: Target) -> Result<Authenticated, DisconnectReason> {
         let (links, connector) = (&self.links, self.connector(target.url));
-        let socket = connector.connect(target.address).await.map_err(|error| match error {
+        let in_use = links.endpoint.was_in_use(Instant::now());
+        let socket = connector.connect(target.address, in_use).await.map_err(|error| match error {
             DialError::Busy { after } => DisconnectReason::Busy(after),
             error => DisconnectReason::Lost(error.to_string()),
         })?;

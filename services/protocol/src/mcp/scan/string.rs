@@ -11,7 +11,7 @@ use crate::mcp::scan::utf8::RunEnd;
 const SHORT: usize = 64;
 
 /// Bytes that are compared without a branch.
-const BLOCK: usize = 64;
+const BLOCK: usize = 256;
 
 /// A word whose bytes are all 1.
 const EACH: u64 = u64::MAX / 0xff;
