@@ -5,8 +5,11 @@ use std::io;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Bytes of a read at the beginning of a line: most lines are shorter.
+/// Bytes of a read at the beginning of a line, and the least that is worth a read within one: most lines are shorter.
 const FIRST_READ_SIZE: usize = 16 * 1024;
+
+/// Most bytes that are set aside for a line after a long one: a child that has written one is likely to write another.
+const MAX_EXPECTED: usize = 128 * 1024;
 
 /// Bytes of a read within a line: what a pipe holds.
 const READ_SIZE: usize = 64 * 1024;
@@ -41,12 +44,14 @@ pub(super) struct LineReader<R> {
     buffer: BytesMut,
     /// Bytes at the beginning of the buffer that are known to contain no line end.
     scanned: usize,
+    /// Length of the last line, if it was a long one.
+    expected: usize,
 }
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
     /// Returns a reader of `from` with these limits.
     pub(super) fn new(from: R, limits: LineLimits) -> Self {
-        Self { from, limits, buffer: BytesMut::new(), scanned: 0 }
+        Self { from, limits, buffer: BytesMut::new(), scanned: 0, expected: 0 }
     }
 
     /// Returns the next line; `None` at the end. Cancel-safe, except within a line that is too long.
@@ -79,7 +84,11 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
-        self.buffer.reserve(if self.buffer.is_empty() { FIRST_READ_SIZE } else { READ_SIZE });
+        if self.buffer.is_empty() {
+            self.buffer.reserve(FIRST_READ_SIZE.max(self.expected));
+        } else if self.buffer.capacity() - self.buffer.len() < FIRST_READ_SIZE {
+            self.buffer.reserve(READ_SIZE);
+        }
         self.from.read_buf(&mut self.buffer).await
     }
 
@@ -92,11 +101,13 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             at
         };
         let next = (at + 1).min(self.buffer.len());
+        self.expected = 0;
         if end <= COPY_THRESHOLD {
             let line = Bytes::copy_from_slice(self.buffer.get(..end).unwrap_or_default());
             self.buffer.advance(next);
             return line;
         }
+        self.expected = (next + FIRST_READ_SIZE).min(MAX_EXPECTED);
         let mut line = self.buffer.split_to(next);
         // The bytes that follow must not keep the long line's memory.
         self.buffer = BytesMut::from(&self.buffer[..]);

@@ -11,7 +11,7 @@ use crate::mcp::scan::utf8::RunEnd;
 const SHORT: usize = 64;
 
 /// Bytes that are compared without a branch.
-const BLOCK: usize = 256;
+const BLOCK: usize = 64;
 
 /// A word whose bytes are all 1.
 const EACH: u64 = u64::MAX / 0xff;
@@ -64,21 +64,22 @@ impl Run {
     fn add_before_control(&mut self, text: &[u8]) {
         let (blocks, _) = text.as_chunks::<BLOCK>();
         let before = self.length;
-        let mut all = 0_u8;
+        let mut all = 0;
         for block in blocks {
-            // Without a branch, so that the compiler takes several bytes at a time.
-            let (mut least, mut bits) = (u8::MAX, 0);
-            for &byte in block {
-                least = least.min(byte);
-                bits |= byte;
+            let (words, _) = block.as_chunks::<8>();
+            let (mut control, mut bits) = (0, 0);
+            for word in words {
+                let word = u64::from_le_bytes(*word);
+                control |= word.wrapping_sub(EACH * 0x20) & !word;
+                bits |= word;
             }
-            if least < 0x20 {
+            if control & HIGH != 0 {
                 break;
             }
             all |= bits;
             self.length += BLOCK;
         }
-        self.is_ascii &= all.is_ascii();
+        self.is_ascii &= all & HIGH == 0;
         self.add_bytes(&text[self.length - before..]);
     }
 }
