@@ -7,6 +7,7 @@
 
 mod command;
 mod huge_pages;
+mod pipe_size;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only a launcher reads all of it"))]
 mod plan;
 
@@ -25,6 +26,7 @@ mod landlock;
 
 pub use command::{Launcher, this_program};
 pub use huge_pages::turn_huge_pages_off;
+pub(crate) use pipe_size::widen_pipe;
 pub(crate) use plan::ERROR_PREFIX;
 use plan::START_FAILED;
 pub use plan::{Confinement, FileAccess, Limits, PortAccess, Rules, SUBCOMMAND};

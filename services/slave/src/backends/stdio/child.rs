@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::config::StdioServer;
 use crate::backends::environment;
 use crate::backends::process_group::ProcessGroup;
-use crate::launcher::Launcher;
+use crate::launcher::{Launcher, widen_pipe};
 
 /// Time in which a launcher must have killed everything below it.
 const LAUNCHER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,6 +48,8 @@ pub(super) fn spawn(server: &StdioServer, launcher: &Launcher) -> io::Result<(Ch
         stdout: child.stdout.take().ok_or_else(no_pipe)?,
         stderr: child.stderr.take().ok_or_else(no_pipe)?,
     };
+    widen_pipe(&pipes.stdin);
+    widen_pipe(&pipes.stdout);
     let group = ProcessGroup::of(&child, launcher).ok_or_else(|| io::Error::other("it ended at once"))?;
     Ok((ChildProcess { group, child }, pipes))
 }
