@@ -1,10 +1,11 @@
 //! The identity of a caller. Must not know where a key stands in a request.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
 use policy::Requester;
+use protocol::hex::hex;
 use protocol::link::identity::Identity;
 use runtime::keys::Key;
 use runtime::tls::ClientCertificate;
@@ -50,10 +51,7 @@ impl Principal {
 
     /// The digest in hexadecimal digits.
     pub(crate) fn hex(&self) -> String {
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&self.0)
     }
 
     /// The digest that stands for the caller; zeros for [`Self::ANYONE`].

@@ -6,5 +6,6 @@
 //! docs/PROTOCOL.md describes the wire format that [`link::frame`], [`link::handshake`], [`link::header`] and [`mcp::catalog`]
 //! implement; docs/ARCHITECTURE.md gives the reasons.
 
+pub mod hex;
 pub mod link;
 pub mod mcp;

@@ -82,7 +82,10 @@ impl EventIds {
     pub(super) fn resumed(holder: Holder, sealed: SealedCall, base: &str, after: u64) -> Self {
         let SealedCall { spot, id, token, named } = sealed;
         let place = CallPlace::default();
-        place.set(spot.clone());
+        place.set({
+            let spot = spot.clone();
+            move || Some(spot)
+        });
         Self { holder, place, id, token, named, known: Some((spot, base.to_owned())), number: after }
     }
 
@@ -152,7 +155,7 @@ mod tests {
         let mut head = Vec::new();
         ids.write_next(&mut head);
         assert!(head.is_empty() && ids.priming().is_none(), "nobody knows the call yet");
-        place.set(spot("1"));
+        place.set(|| Some(spot("1")));
         let priming = String::from_utf8(ids.priming().unwrap().to_vec()).unwrap();
         let base = priming.strip_prefix("id: ").unwrap().split_once(".0\nretry: 1000\ndata: \n\n").unwrap().0;
         assert!(ids.priming().is_none());
@@ -164,7 +167,7 @@ mod tests {
         assert_eq!((sealed.spot, sealed.id.get(), number), (spot("1"), r#""a""#, 2));
         assert_eq!(sealed.token.unwrap().get(), "7");
         // Another slave has the call now: its numbers begin anew.
-        place.set(spot("2"));
+        place.set(|| Some(spot("2")));
         assert!(ids.priming().is_some());
         for other in [holder("two", 1), holder("one", 2)] {
             assert!(open(&other, &text).is_none(), "another client or session");

@@ -4,6 +4,7 @@
 //! they do not know. Must not know how a call is carried.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -146,19 +147,45 @@ pub struct CallPlace(Arc<Note>);
 
 #[derive(Debug, Default)]
 struct Note {
-    spot: Mutex<Option<CallSpot>>,
+    spot: Mutex<Spot>,
     ids: AtomicBool,
 }
 
+/// What is noted of the place: most answers are one message, and nobody asks.
+#[derive(Default)]
+enum Spot {
+    #[default]
+    Unknown,
+    Promised(Box<dyn FnOnce() -> Option<CallSpot> + Send>),
+    Known(CallSpot),
+}
+
+impl fmt::Debug for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "Unknown",
+            Self::Promised(_) => "Promised",
+            Self::Known(_) => "Known",
+        })
+    }
+}
+
 impl CallPlace {
-    /// Notes where the call runs from now on.
-    pub fn set(&self, spot: CallSpot) {
-        *self.0.spot.lock().unwrap_or_else(PoisonError::into_inner) = Some(spot);
+    /// Notes where the call runs from now on. `spot` is called once somebody asks; `None`: where nobody can come back to it.
+    pub fn set(&self, spot: impl FnOnce() -> Option<CallSpot> + Send + 'static) {
+        *self.0.spot.lock().unwrap_or_else(PoisonError::into_inner) = Spot::Promised(Box::new(spot));
     }
 
     /// Returns where the call runs, as far as it is known.
     pub fn get(&self) -> Option<CallSpot> {
-        self.0.spot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut spot = self.0.spot.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = match std::mem::take(&mut *spot) {
+            Spot::Unknown => None,
+            Spot::Promised(tell) => tell(),
+            Spot::Known(told) => Some(told),
+        };
+        *spot = told.clone().map_or(Spot::Unknown, Spot::Known);
+        told
     }
 
     /// Notes that the response is a stream of events with ids. To be noted before more of the response is taken.

@@ -1,7 +1,8 @@
 //! A slave code as the proxy keeps it, and why a code is not accepted. Must not know what a code allows.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
+use protocol::hex::hex;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -18,11 +19,7 @@ impl CodeDigest {
 
     /// Returns the first 16 bytes of the digest in hex: tells codes apart in the audit stream.
     pub(super) fn key_id(&self) -> String {
-        self.0[..16].iter().fold(String::with_capacity(32), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&self.0[..16])
     }
 }
 

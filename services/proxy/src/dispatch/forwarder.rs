@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use policy::{Decision, Policy, Requester};
+use protocol::hex::hex;
 use protocol::link::header::CallSpot;
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::failure::Failure;
@@ -279,15 +280,14 @@ impl Forwarder {
     }
 
     /// Notes where a call runs, for a client that may come back to it.
-    pub(super) fn note_place(&self, call: &OpenCall, slave: &Slave) {
+    pub(super) fn note_place(&self, call: &OpenCall, slave: &Arc<Slave>) {
         let Some(place) = &call.place else { return };
-        let fleet = self.registry.fleet();
-        let label =
-            slave.state_process().and_then(|process| fleet.label_of(process, &slave.state_identity()));
-        // Slaves of the plain dialect keep nothing.
-        if let Some(label) = label {
-            place.set(CallSpot { label: Some(label.to_string()), call: format!("{:032x}", call.id.0) });
-        }
+        let (registry, slave, id) = (Arc::clone(&self.registry), Arc::clone(slave), call.id);
+        place.set(move || {
+            // Slaves of the plain dialect keep nothing.
+            let label = registry.fleet().label_of(slave.state_process()?, &slave.state_identity())?;
+            Some(CallSpot { label: Some(label.to_string()), call: hex(&id.0.to_be_bytes()) })
+        });
     }
 
     /// Records that a call of the pool was sent to the slave, which uses up a trial call of a slave that was ejected.

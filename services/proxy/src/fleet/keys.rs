@@ -3,6 +3,7 @@
 use aws_lc_rs::hkdf::{self, KeyType, Prk};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use protocol::hex::hex;
 use protocol::link::fleet::{FleetKey, FleetProof};
 use runtime::secret::SessionKey;
 use subtle::ConstantTimeEq;
@@ -62,7 +63,7 @@ impl FleetSecrets {
         for part in [session.as_bytes(), b"\n", request_id.as_bytes()] {
             context.update(part);
         }
-        format!("{:032x}", u128::from_be_bytes(first_half(&context.sign())))
+        hex(&first_half(&context.sign()))
     }
 
     /// Returns the digest by which labels of `requestState` name an identity.
@@ -74,7 +75,7 @@ impl FleetSecrets {
     /// Returns the digest of a client in hex.
     pub(super) fn client_id(&self, client: &str) -> String {
         let tag = hmac::sign(&self.clients, client.as_bytes());
-        format!("{:032x}", u128::from_be_bytes(first_half(&tag)))
+        hex(&first_half(&tag))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use front::Introduction;
 use front::calls::{CallContext, Calls, Completeness, EntryListing, Listing, Updates};
+use protocol::hex::hex;
 use protocol::link::header::{CallHeader, CallSpot, Purpose};
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::catalog::ListKind;
@@ -91,7 +92,8 @@ impl Calls for LocalCalls {
         let meters = header.name.as_deref().and_then(|tool| self.executor.meters(tool));
         let (call, log_context) = self.log_context(&header);
         if let Some(place) = &header.place {
-            place.set(CallSpot { label: None, call: format!("{:032x}", call.0) });
+            let id = call.0;
+            place.set(move || Some(CallSpot { label: None, call: hex(&id.to_be_bytes()) }));
         }
         let retention = self.executor.retention();
         let retained = retention.begin(call, &header).map(|retained| (Arc::clone(retention), retained));
