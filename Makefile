@@ -111,7 +111,7 @@ packages: ## Build .deb, .rpm and tarball of this machine's architecture in targ
 packages-test: packages ## Install, use, upgrade and remove the packages in clean Debian roots that systemd boots (needs root; debootstrap makes the first one)
 	./tests/packages/run
 
-test-release: ## Make a release of stand-ins and install from it by its script, also damaged and unsigned, a part of `make check` (needs Python, curl, wget)
+test-release: ## Make a release of stand-ins and install from it by its script, also damaged and unsigned, a part of `make check` (needs Python, curl, wget; installs the SBOM's tool under .tools)
 	./tests/release/run
 
 image: ## Build the image IMAGE:VERSION for this machine
