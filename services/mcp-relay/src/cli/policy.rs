@@ -135,7 +135,7 @@ macro_rules! with_variables {
             "\
 Variables:
   POLICY [default: every client may use everything]
-  SLAVE_POLICY [default: every call is taken]
+  SLAVE_POLICY [default: every call is accepted]
 
 ",
             $rest
