@@ -17,7 +17,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check deny docs charts charts-update test-dashboards compose-test test-cluster packages packages-test test-release image image-pilot image-release charts-release fmt bench bench-check profile soak setup
+.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check check-arm64 deny docs charts charts-update test-dashboards compose-test test-cluster packages packages-test test-release image image-pilot image-release charts-release fmt bench bench-check profile soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,10 @@ check: ## Check format, scripts, the making of releases, YAML, Dockerfile, workf
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	$(MAKE) test-dashboards
 	./fuzz/run.sh $(FUZZ_SECONDS)
+
+check-arm64: ## Type-check everything, tests too, for Linux on arm64 (installs a cross compiler, which C parts are built with)
+	./scripts/setup arm64
+	$(CARGO) check --locked --workspace --all-targets --target aarch64-unknown-linux-gnu
 
 deny: ## The part of `make check` that is about dependencies: licences, bans, sources, known vulnerabilities (installs its tool under .tools)
 	./scripts/deny
