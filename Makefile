@@ -17,7 +17,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check deny docs charts charts-update test-dashboards compose-test test-cluster packages packages-test test-release image image-pilot image-release charts-release fmt bench bench-check profile soak setup
+.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check check-arm64 deny docs charts charts-update test-dashboards compose-test test-cluster packages packages-test test-release image image-pilot image-release charts-release fmt bench bench-check profile soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,10 @@ check: ## Check format, scripts, the making of releases, YAML, Dockerfile, workf
 	$(MAKE) test-dashboards
 	./fuzz/run.sh $(FUZZ_SECONDS)
 
+check-arm64: ## Type-check everything, tests too, for Linux on arm64 (installs a cross compiler, which C parts are built with)
+	./scripts/setup arm64
+	$(CARGO) check --locked --workspace --all-targets --target aarch64-unknown-linux-gnu
+
 deny: ## The part of `make check` that is about dependencies: licences, bans, sources, known vulnerabilities (installs its tool under .tools)
 	./scripts/deny
 
@@ -108,10 +112,10 @@ packages: ## Build .deb, .rpm and tarball of this machine's architecture in targ
 	./scripts/setup packages
 	./scripts/packages
 
-packages-test: packages ## Install, use, upgrade and remove the packages in clean Debian roots (needs root; debootstrap makes the first one)
+packages-test: packages ## Install, use, upgrade and remove the packages in clean Debian roots that systemd boots (needs root; debootstrap makes the first one)
 	./tests/packages/run
 
-test-release: ## Make a release of stand-ins and install from it by its script, also damaged and unsigned, a part of `make check` (needs Python, curl, wget)
+test-release: ## Make a release of stand-ins and install from it by its script, also damaged and unsigned, a part of `make check` (needs Python, curl, wget; installs the SBOM's tool under .tools)
 	./tests/release/run
 
 image: ## Build the image IMAGE:VERSION for this machine

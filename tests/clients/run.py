@@ -18,6 +18,7 @@ import tomllib
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "conformance"))
 import install  # noqa: E402
+import steps  # noqa: E402
 from processes import BINARY, CODE, ROOT, Arrangement  # noqa: E402
 
 TOOLS = ROOT / ".tools/clients"
@@ -86,14 +87,9 @@ def steps_of(name, command, url, env):
         yield from inspector(url, env)
         return
     said = subprocess.run([*command, url], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False)
-    count = 0
-    for line in said.stdout.splitlines():
-        if line.startswith(("ok ", "FAILED ")):
-            count += 1
-            verdict, rest = line.split(" ", 1)
-            step, _, why = rest.partition(": ")
-            yield step, verdict == "ok", why
-    if not count:
+    found = list(steps.read(said.stdout))
+    yield from found
+    if not found:
         yield "start", False, said.stderr[-600:]
 
 

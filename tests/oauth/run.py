@@ -21,6 +21,7 @@ import urllib.request
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "conformance"), str(HERE.parent / "clients")]
 import install  # noqa: E402
+import steps  # noqa: E402
 from processes import BINARY, CODE, ROOT, Arrangement  # noqa: E402
 from servers import Caddy, Certificate, DocumentServer, Keycloak, Nginx, PASSWORD, USER, free_port, oidc_provider, recipe  # noqa: E402
 
@@ -238,14 +239,9 @@ def steps_of(command, url, env, log):
     """Steps of a client: (name, whether it did what is expected, why not)."""
     with log.open("wb") as errors:
         said = subprocess.run([*command, url], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=LIMIT, check=False)
-    count = 0
-    for line in said.stdout.splitlines():
-        if line.startswith(("ok ", "FAILED ")):
-            count += 1
-            verdict, rest = line.split(" ", 1)
-            step, _, why = rest.partition(": ")
-            yield step, verdict == "ok", why
-    if not count or (said.returncode != 0 and "FAILED " not in said.stdout):
+    found = list(steps.read(said.stdout))
+    yield from found
+    if not found or (said.returncode != 0 and "FAILED " not in said.stdout):
         yield "start", False, log.read_text()[-800:]
 
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::http::{Exchange, request};
 use crate::sse::{Event, Parser};
+use crate::wait;
 
 /// The newest version that opens with `initialize`.
 pub const LEGACY: &str = "2025-11-25";
@@ -241,6 +242,16 @@ impl Client {
     /// Tool names of `tools/list`.
     pub async fn tool_names(&self) -> Vec<String> {
         self.tools().await.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
+    }
+
+    /// Waits until `tools/list` has exactly these tools, which are given in alphabetical order.
+    pub async fn lists(&self, tools: &[&str]) {
+        wait::until(&format!("{tools:?} in tools/list"), async || {
+            let mut names = self.tool_names().await;
+            names.sort();
+            (names == tools).then_some(())
+        })
+        .await;
     }
 
     fn request_headers(&self) -> Vec<(String, String)> {

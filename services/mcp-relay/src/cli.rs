@@ -35,7 +35,7 @@ pub(crate) use users::{UsersCommand, UsersFileArg};
 use crate::{reference, version};
 
 const ABOUT: &str = "\
-Joins MCP clients and MCP tools without an inbound port: a proxy takes clients over HTTP, slaves dial out
+Connects MCP clients and MCP tools without an inbound port: a proxy serves clients over HTTP, slaves dial out
 to the proxy over WebSocket, hold the credentials and run the tools.
 
 Without a subcommand the environment decides: PROXY_MODE=1 runs the proxy, PROXY_SLAVE=1 a slave, neither
@@ -49,8 +49,8 @@ Exit codes:
 
 const CHECK_EXIT_CODES: &str = "\
 Exit codes:
-  0   no fault was found
-  1   a fault was found
+  0 no problem was found
+  1 a problem was found
   64  the command line needs correction";
 
 /// mcp-relay.
@@ -81,7 +81,7 @@ pub(crate) enum Format {
 /// Subcommands.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub(crate) enum Command {
-    /// Take MCP clients over HTTP and slaves over WebSocket
+    /// Serve MCP clients over HTTP and accept slaves over WebSocket
     #[command(long_about = PROXY_ABOUT, after_long_help = proxy_help())]
     Proxy,
     /// Dial a proxy, hold the credentials and run the tools
@@ -95,7 +95,7 @@ pub(crate) enum Command {
         /// Print one JSON object instead of lines
         #[arg(long)]
         json: bool,
-        /// Say of each step what was tried, what it means and what to do
+        /// Say for each step what was tried, what it means and what to do
         #[arg(long)]
         explain: bool,
         /// Explain every step (as docs/operate/diagnose.md) and exit
@@ -132,10 +132,10 @@ pub(crate) enum Command {
     /// Show the relay at work: one proxy and two slaves on loopback
     #[command(long_about = DEMO_ABOUT, after_long_help = demo_help())]
     Demo,
-    /// Ask the server of this configuration whether it is alive (container health check)
+    /// Check whether the server of this configuration is alive (container health check)
     #[command(long_about = HEALTH_ABOUT, after_long_help = health_help())]
     Health {
-        /// Ask whether it is ready for calls (GET /readyz) instead
+        /// Check whether it is ready for calls (GET /readyz) instead
         #[arg(long)]
         ready: bool,
     },
@@ -151,13 +151,13 @@ pub(crate) enum Command {
     /// Offer the tools of a command or file through a proxy
     #[command(long_about = up::SHARE_ABOUT, after_long_help = up::SHARE_HELP)]
     Share(Share),
-    /// Take the servers of an MCP client's file into the file of a slave
+    /// Import the servers of an MCP client's file into the file of a slave
     #[command(long_about = up::IMPORT_ABOUT, after_long_help = up::IMPORT_HELP)]
     Import(Import),
     /// Print the digests of tools' definitions, to pin them in the file of slave codes
     #[command(long_about = digest::ABOUT, after_long_help = digest::HELP)]
     Digest(Digest),
-    /// Start a backend confined, and end it with all that it started (slaves use it)
+    /// Start a backend confined, and end it with all its child processes (used by slaves)
     #[command(long_about = exec_backend::ABOUT, after_long_help = exec_backend::HELP)]
     ExecBackend(ExecBackend),
     /// Print completions for a shell
@@ -175,7 +175,7 @@ pub(crate) enum Command {
 }
 
 const PROXY_ABOUT: &str = "\
-Takes MCP clients over HTTP (MCP_SERVER_HOST:MCP_SERVER_PORT, path /mcp) and slaves over WebSocket
+Serves MCP clients over HTTP (MCP_SERVER_HOST:MCP_SERVER_PORT, path /mcp), accepts slaves over WebSocket
 (PROXY_WS_HOST:PROXY_WS_PORT), and forwards each call to a slave that offers its tool. A proxy runs no tools
 and stores nothing on disk. The same as PROXY_MODE=1 without a subcommand.
 
@@ -195,9 +195,9 @@ fn proxy_help() -> String {
 }
 
 const SLAVE_ABOUT: &str = "\
-Dials the proxy at PROXY_SERVER_URL with SLAVE_CODE, offers its tools there and runs the calls that come back.
-A slave needs no inbound port and reconnects by itself when the link breaks. It also serves the same tools as MCP on
-its own MCP_SERVER_HOST:MCP_SERVER_PORT. The same as PROXY_SLAVE=1 without a subcommand.
+Dials the proxy at PROXY_SERVER_URL with SLAVE_CODE, offers its tools there and runs the calls that come back. A slave
+needs no inbound port and reconnects automatically when the link breaks. It also serves the same tools as MCP on its
+own MCP_SERVER_HOST:MCP_SERVER_PORT. The same as PROXY_SLAVE=1 without a subcommand.
 
 Tools come from MCP servers that it starts (SLAVE_BACKENDS), from commands (SLAVE_TOOLS), from the mr-pilot
 command (review_merge_request) and, with DEMO_TOOLS=1, from built-in demo tools.";
@@ -222,7 +222,7 @@ Slave: variables, name resolution, TCP, TLS (wss), WebSocket, slave code, backen
 Proxy: variables, codes, session key, ports, and connected slaves if a proxy runs there already.
 
 The code is checked with a probe, which an mcp-relay proxy answers without registering a slave. The existing Node
-server knows no probes: its active slave is disconnected for a moment and reconnects by itself.";
+server knows no probes: its active slave is disconnected for a moment and then reconnects.";
 
 fn doctor_help() -> String {
     format!(
@@ -245,9 +245,9 @@ fn demo_help() -> String {
 }
 
 const HEALTH_ABOUT: &str = "\
-Sends GET /healthz (with --ready: /readyz) to OPS_HOST:OPS_PORT, or to MCP_SERVER_HOST:MCP_SERVER_PORT where OPS_PORT is not set (over
-loopback where the host stands for every interface), with a time limit of 3 seconds, and reports the result. For the
-health check of a container whose image has no curl.";
+Sends GET /healthz (with --ready: /readyz) to OPS_HOST:OPS_PORT, or to MCP_SERVER_HOST:MCP_SERVER_PORT where OPS_PORT
+is not set (over loopback where the host stands for every interface), with a time limit of 3 seconds, and reports the
+result. For the health check of a container whose image has no curl.";
 
 fn health_help() -> String {
     format!(

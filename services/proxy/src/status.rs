@@ -131,14 +131,14 @@ impl Status {
         })
     }
 
-    fn catalog(&self) -> Value {
+    fn catalog(&self) -> String {
         let stats = metrics::calls_of_tools(&self.recorder);
-        json!({
-            "schema": 1,
-            "now": moment::text(SystemTime::now()),
-            "policy": self.served.guards.policy.is_some(),
-            "entries": catalog::catalog(&self.dispatcher, &stats),
-        })
+        let members = Map::from_iter([
+            ("schema".to_owned(), 1.into()),
+            ("now".to_owned(), moment::text(SystemTime::now()).into()),
+            ("policy".to_owned(), self.served.guards.policy.is_some().into()),
+        ]);
+        catalog::catalog(&self.dispatcher, &stats).to_json(members)
     }
 
     fn proxies(&self) -> Value {

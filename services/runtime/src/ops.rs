@@ -9,6 +9,7 @@ mod readiness;
 pub mod ui;
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::Router;
@@ -112,12 +113,12 @@ impl Endpoints {
         self
     }
 
-    /// Adds an endpoint that answers a GET with JSON. `write` must not block.
+    /// Adds an endpoint that answers a GET with JSON: with a value, or with text that is JSON. `write` must not block.
     #[must_use]
-    pub fn with_document(
+    pub fn with_document<T: Display>(
         mut self,
         path: &'static str,
-        write: impl Fn(&Readiness) -> Value + Send + Sync + 'static,
+        write: impl Fn(&Readiness) -> T + Send + Sync + 'static,
     ) -> Self {
         let (ready, write) = (Arc::clone(&self.ready), Arc::new(write));
         let handle = async move || json_response(StatusCode::OK, write(&ready()).to_string());

@@ -105,7 +105,7 @@ impl Status {
         })
     }
 
-    fn catalog(&self, recorder: &Metrics) -> Value {
+    fn catalog(&self, recorder: &Metrics) -> String {
         let stats = metrics::calls_of_tools(recorder);
         let mut document = CatalogDocument::default();
         let offer = self.executor.offer().borrow().clone();
@@ -123,7 +123,10 @@ impl Status {
                 }
             }
         }
-        json!({ "schema": 1, "now": moment::text(SystemTime::now()), "entries": document.to_json() })
+        document.to_json(Map::from_iter([
+            ("schema".to_owned(), 1.into()),
+            ("now".to_owned(), moment::text(SystemTime::now()).into()),
+        ]))
     }
 
     fn links(&self) -> Value {

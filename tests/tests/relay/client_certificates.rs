@@ -94,16 +94,6 @@ async fn outcome(client: Client, bearer: Option<&str>) -> String {
     }
 }
 
-/// Waits until a client is listed exactly these tools.
-async fn sees(client: &Client, tools: &[&str]) {
-    wait::until(&format!("{tools:?} in tools/list"), async || {
-        let mut names = client.tool_names().await;
-        names.sort();
-        (names == tools).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_certificate_combines_with_keys_and_nothing_wrong_is_made_up_for() {
     let scene = Scene::new();
@@ -162,10 +152,10 @@ deny: [{ who: { certificate: intern.example }, tools: echo }]
     });
     let bob = scene.clients.issue("bob", &["bob.example"]);
     let ann = scene.client(&proxy, Some(&ann)).await;
-    sees(&ann, &["echo", "sleep"]).await;
+    ann.lists(&["echo", "sleep"]).await;
     assert_eq!(ann.call("echo", json!({ "text": "hi" })).await.text(), "hi");
-    sees(&scene.client(&proxy, Some(&intern)).await, &["sleep"]).await;
-    sees(&scene.client(&proxy, Some(&bob)).await, &[]).await;
+    scene.client(&proxy, Some(&intern)).await.lists(&["sleep"]).await;
+    scene.client(&proxy, Some(&bob)).await.lists(&[]).await;
     let written = wait::until("the call in the audit stream", async || {
         let text = std::fs::read_to_string(&audit).unwrap_or_default();
         text.lines().find(|line| line.contains("\"call\"") && line.contains("echo")).map(str::to_owned)
@@ -265,7 +255,7 @@ async fn a_certificate_beside_a_key_makes_no_further_client_for_quotas_and_rate_
             (scene.clients.issue_as("ann", &[], of_person), scene.clients.issue("bob", &["bob.example"]));
         let key = |client: Client| client.with_header("authorization", "Bearer right-key-of-a-client");
         let bare = key(scene.client(&proxy, None).await);
-        sees(&bare, &["echo", "fail", "payload", "sleep"]).await;
+        bare.lists(&["echo", "fail", "payload", "sleep"]).await;
         let (with_ann, with_bob) =
             (key(scene.client(&proxy, Some(&ann)).await), key(scene.client(&proxy, Some(&bob)).await));
         let call = async |client: &Client| client.call("echo", json!({ "text": "x" })).await.status;

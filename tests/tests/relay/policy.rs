@@ -12,7 +12,6 @@ use std::path::PathBuf;
 
 use harness::client::Client;
 use harness::relay::{Proxy, Setup, Slave};
-use harness::wait;
 use tempfile::TempDir;
 
 /// Keys of the tests: each is its name with a prefix.
@@ -70,14 +69,4 @@ impl Files {
 /// The client with the key of this name.
 fn client(proxy: &Proxy, name: &str) -> Client {
     Client::modern(proxy.http).with_header("authorization", &format!("Bearer key-of-{name}"))
-}
-
-/// Waits until a client is listed these tools, in any order.
-async fn sees(client: &Client, tools: &[&str]) {
-    wait::until(&format!("{tools:?} in tools/list"), async || {
-        let mut names = client.tool_names().await;
-        names.sort();
-        (names == tools).then_some(())
-    })
-    .await;
 }

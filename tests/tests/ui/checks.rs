@@ -1,5 +1,6 @@
 //! Requirements on every page, independent of its contents.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use harness::browser::Browser;
@@ -91,6 +92,13 @@ async fn load_axe(browser: &mut Browser) {
         let text = std::fs::read_to_string(AXE_FILE).expect("axe-core: run scripts/setup ui");
         browser.eval(&format!("{text};0")).await;
     }
+}
+
+/// Starts a browser on the page at this path of a server.
+pub(crate) async fn open_page(server: SocketAddr, path: &str) -> Browser {
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://{server}{path}")).await;
+    browser
 }
 
 /// Opens a view of the page, which must show this text then.

@@ -1,11 +1,10 @@
 //! Tests of where the pages lead: to runbooks beside conditions, and to dashboards.
 
-use harness::browser::Browser;
 use harness::rawslave::{definition, dial};
 use harness::relay::{CODE, Setup};
 use serde_json::json;
 
-use crate::checks::{hold_to_the_rules, open_view};
+use crate::checks::{hold_to_the_rules, open_page, open_view};
 
 const RUNBOOKS: &str = "https://mcp-relay.example/docs/operate/runbooks.html";
 
@@ -24,8 +23,7 @@ async fn conditions_lead_to_their_runbooks_and_the_page_to_dashboards() {
     slave.authenticate(CODE, "raw").await;
     let health = json!({ "state": "degraded", "reason": "a backend is down" });
     slave.catalog(&json!({ "tools": [definition("tool")], "health": health })).await;
-    let mut browser = Browser::start().await;
-    browser.open(&format!("http://{}/ui/", proxy.http)).await;
+    let mut browser = open_page(proxy.http, "/ui/").await;
     let link = "document.querySelector('[data-rows=\"slaves.list\"] .runbook')";
     browser.until("the runbook", &format!("{link}?.href === '{RUNBOOKS}#mcprelayslavedegraded'")).await;
     assert_eq!(browser.eval(&format!("{link}.getAttribute('aria-label')")).await, "Runbook: degraded");
@@ -55,8 +53,7 @@ async fn conditions_lead_to_their_runbooks_and_the_page_to_dashboards() {
 #[tokio::test]
 async fn a_page_without_dashboards_has_no_link_to_them() {
     let proxy = Setup::proxy().env("UI", "1").start_proxy().await;
-    let mut browser = Browser::start().await;
-    browser.open(&format!("http://{}/ui/", proxy.http)).await;
+    let mut browser = open_page(proxy.http, "/ui/").await;
     browser.until("the page", "document.getElementById('said').textContent.includes('is ready')").await;
     assert_eq!(browser.eval("document.querySelector('[data-href]').checkVisibility()").await, false);
 }

@@ -3,6 +3,7 @@
 //! `UI_SCREENSHOTS=folder` keeps pictures of the pages.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod asked;
 mod checks;
 mod links;
 mod operate;

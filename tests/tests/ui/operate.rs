@@ -8,7 +8,7 @@ use harness::relay::{CODE, Proxy, Setup, Slave};
 use harness::wait;
 use serde_json::{Value, json};
 
-use crate::checks::{hold_to_the_rules, open_view};
+use crate::checks::{hold_to_the_rules, open_page, open_view};
 use crate::proxy::{give_key, write};
 
 const KEYS: &str = "- {name: ada, key: key-canary-1}\n- {name: bob, key: key-canary-2}\n";
@@ -30,15 +30,15 @@ const TOOL: &str = r#"{"name":"picture","description":"Paints.","inputSchema":{"
 const PIXEL: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-struct Scene {
-    proxy: Proxy,
+pub(crate) struct Scene {
+    pub(crate) proxy: Proxy,
     _slaves: [Slave; 2],
     _fixture: Fixture,
     _folder: tempfile::TempDir,
 }
 
 /// A proxy whose page operates, with a slave that has the demo tools and one that asks.
-async fn scene() -> Scene {
+pub(crate) async fn scene() -> Scene {
     let (folder, fixture) = (tempfile::tempdir().unwrap(), Fixture::default());
     let proxy = Setup::proxy()
         .env("UI", "full")
@@ -55,21 +55,27 @@ async fn scene() -> Scene {
     Scene { proxy, _slaves: [demo, asks], _fixture: fixture, _folder: folder }
 }
 
-async fn offers(proxy: &Proxy, tool: &str) {
+pub(crate) async fn offers(proxy: &Proxy, tool: &str) {
     let client = Client::modern(proxy.http);
     wait::until(tool, async || client.tool_names().await.iter().any(|name| name == tool).then_some(())).await;
 }
 
 /// The page, opened by the operator with this key.
-async fn page(proxy: &Proxy, key: &str) -> Browser {
-    let mut browser = Browser::start().await;
-    browser.open(&format!("http://{}/ui/#catalog", proxy.http)).await;
+pub(crate) async fn page(proxy: &Proxy, key: &str) -> Browser {
+    let mut browser = open_page(proxy.http, "/ui/#catalog").await;
     give_key(&mut browser, key).await;
     browser
 }
 
+/// Returns the labels of the fields below the element with this id, in their order.
+pub(crate) async fn labels(browser: &mut Browser, id: &str) -> Value {
+    browser
+        .eval(&format!("[...document.querySelectorAll('#{id} .field label')].map((one) => one.textContent)"))
+        .await
+}
+
 /// Opens the view of a tool by its link in the catalog.
-async fn open_tool(browser: &mut Browser, tool: &str) {
+pub(crate) async fn open_tool(browser: &mut Browser, tool: &str) {
     open_view(browser, "#catalog", tool).await;
     let link = format!(
         "[...document.querySelectorAll('[data-view=catalog] tbody a')].find((a) => a.textContent === {tool:?})"
@@ -80,7 +86,7 @@ async fn open_tool(browser: &mut Browser, tool: &str) {
 }
 
 /// Writes into the field with this label, as a user does.
-async fn write_field(browser: &mut Browser, label: &str, text: &str) {
+pub(crate) async fn write_field(browser: &mut Browser, label: &str, text: &str) {
     let field = format!(
         "(() => {{ const label = [...document.querySelectorAll('.field label')].find((one) => one.textContent.startsWith({label:?})); return document.getElementById(label.htmlFor); }})()"
     );
@@ -93,16 +99,16 @@ async fn write_field(browser: &mut Browser, label: &str, text: &str) {
     browser.write(text).await;
 }
 
-async fn click(browser: &mut Browser, id: &str) {
+pub(crate) async fn click(browser: &mut Browser, id: &str) {
     browser.eval(&format!("document.getElementById({id:?}).click()")).await;
 }
 
-async fn state_says(browser: &mut Browser, text: &str) {
+pub(crate) async fn state_says(browser: &mut Browser, text: &str) {
     let says = format!("document.getElementById('try-state').textContent.includes({text:?})");
     browser.until(text, &says).await;
 }
 
-async fn result(browser: &mut Browser) -> String {
+pub(crate) async fn result(browser: &mut Browser) -> String {
     browser.eval("document.getElementById('try-result').innerText").await.as_str().unwrap().to_owned()
 }
 
@@ -155,12 +161,14 @@ async fn an_operator_tries_a_tool_with_progress_and_cancels_it() {
 #[tokio::test]
 async fn all_kinds_of_arguments_are_sent_and_all_kinds_of_results_are_shown() {
     let scene = scene().await;
-    let mut raw = dial(scene.proxy.link).await;
-    raw.authenticate(CODE, "raw").await;
-    raw.catalog(&json!({ "tools": [serde_json::from_str::<Value>(TOOL).unwrap()] })).await;
-    offers(&scene.proxy, "picture").await;
+    let mut raw = painter(&scene.proxy).await;
     let mut browser = page(&scene.proxy, "key-canary-1").await;
     open_tool(&mut browser, "picture").await;
+    assert_eq!(
+        labels(&mut browser, "try-fields").await,
+        json!(["count (required)", "ratio", "bright", "kind", "tags", "text"]),
+        "the schema's own order"
+    );
     for (label, text) in [
         ("count", "3"),
         ("ratio", "0.5"),
@@ -207,6 +215,18 @@ async fn all_kinds_of_arguments_are_sent_and_all_kinds_of_results_are_shown() {
     browser.assert_clean(&format!("http://{}/", scene.proxy.http));
 }
 
+/// A slave that offers [`TOOL`] as it stands: a value of JSON would have its members in another order.
+async fn painter(proxy: &Proxy) -> RawSlave {
+    let mut slave = dial(proxy.link).await;
+    slave.authenticate(CODE, "raw").await;
+    slave
+        .raw_part(format!(r#"{{"backend":"raw","position":0,"lists":{{"tools":{{"items":[{TOOL}]}}}}}}"#))
+        .await;
+    slave.part(&json!({ "slave": { "complete": true } })).await;
+    offers(proxy, "picture").await;
+    slave
+}
+
 /// Answers the next call, which must have these arguments.
 async fn answer(slave: &mut RawSlave, arguments: &Value, result: &Value) {
     let opened = slave.receive_open().await;
@@ -215,65 +235,6 @@ async fn answer(slave: &mut RawSlave, arguments: &Value, result: &Value) {
     let mut result = result.clone();
     result["resultType"] = "complete".into();
     slave.end(opened.call, 0, &result).await;
-}
-
-#[tokio::test]
-async fn an_operator_answers_what_a_tool_asks() {
-    let scene = scene().await;
-    let mut browser = page(&scene.proxy, "key-canary-1").await;
-    open_tool(&mut browser, "ask").await;
-    let form = json!({ "method": "elicitation/create", "params": { "message": "Who <i>are</i> you?", "requestedSchema": {
-        "type": "object", "required": ["age"], "properties": {
-            "name": { "type": "string", "title": "Your name" }, "age": { "type": "integer" },
-            "colour": { "type": "string", "oneOf": [{ "const": "r", "title": "red" }, { "const": "g", "title": "green" }] } } } } });
-    let url = json!({ "method": "elicitation/create", "params": {
-        "mode": "url", "message": "Sign in", "elicitationId": "e1", "url": "https://sign-in.example/start" } });
-    let rounds = json!({ "rounds": [[form], [url.clone()], [url]] });
-    write_field(&mut browser, "Arguments", &rounds.to_string()).await;
-    click(&mut browser, "try-run").await;
-    let asked = "document.getElementById('try-asked')";
-    browser.until("the question", &format!("{asked}.innerText.includes('Who <i>are</i> you?')")).await;
-    assert_eq!(browser.eval("document.activeElement.textContent").await, "The tool asks");
-    hold_to_the_rules(&mut browser, "status-proxy-asked").await;
-    let submit = format!("{asked}.querySelector('button[type=submit]').click()");
-    browser.eval(&submit).await;
-    browser
-        .until(
-            "a fault",
-            &format!("{asked}.querySelector('.fault').textContent.includes('a value is needed')"),
-        )
-        .await;
-    write_field(&mut browser, "Your name", "Ada").await;
-    write_field(&mut browser, "age", "36").await;
-    write_field(&mut browser, "colour", "green").await;
-    browser.eval(&submit).await;
-    browser
-        .until(
-            "the address",
-            &format!("{asked}.querySelector('a')?.href === 'https://sign-in.example/start'"),
-        )
-        .await;
-    let text = browser.eval(&format!("{asked}.innerText")).await.to_string();
-    assert!(text.contains("It asks you to visit sign-in.example"), "{text}");
-    assert_eq!(browser.eval(&format!("{asked}.querySelector('a').rel")).await, "noopener noreferrer");
-    hold_to_the_rules(&mut browser, "status-proxy-asked-url").await;
-    browser.eval(&submit).await;
-    let decline =
-        format!("[...{asked}.querySelectorAll('button')].find((one) => one.textContent === 'Decline')");
-    browser.until("the third question", &format!("{asked}.querySelector('a') && {decline}")).await;
-    browser.eval(&format!("{decline}.click()")).await;
-    state_says(&mut browser, "Done in").await;
-    let shown = result(&mut browser).await;
-    let answers: Value = serde_json::from_str(shown.lines().last().unwrap()).unwrap();
-    assert_eq!(
-        answers,
-        json!([
-            { "action": "accept", "content": { "name": "Ada", "age": 36, "colour": "g" } },
-            { "action": "accept" },
-            { "action": "decline" },
-        ])
-    );
-    browser.assert_clean(&format!("http://{}/", scene.proxy.http));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use harness::relay::{CODE, Setup};
 use protocol::link::handshake::SlaveHello;
 use serde_json::json;
 
-use crate::checks::{hold_to_the_rules, open_view, tab_through};
+use crate::checks::{hold_to_the_rules, open_page, open_view, tab_through};
 
 const HOSTILE: &str = "<img src=x onerror=\"window.pwned=1\"><script>window.pwned=2</script>";
 
@@ -27,8 +27,7 @@ async fn the_proxy_s_page_shows_slaves_and_calls_and_asks_for_a_key() {
         client.tool_names().await.contains(&"echo".into()).then_some(())
     })
     .await;
-    let mut browser = Browser::start().await;
-    browser.open(&format!("http://{}/ui", proxy.http)).await;
+    let mut browser = open_page(proxy.http, "/ui").await;
     browser.until("the question for a key", "document.activeElement.id === 'key'").await;
     browser.write("wrong").await;
     browser.press("Enter").await;
@@ -127,13 +126,13 @@ async fn each_view_of_the_proxy_shows_its_part_and_keeps_the_rules() {
         client.call("echo", json!({ "text": "argument-canary" })).await.result();
     }
     client.call("fail", json!({ "message": "result-canary" })).await.result();
-    let mut browser = Browser::start().await;
-    browser.open(&format!("http://{}/ui/#catalog", proxy.http)).await;
+    let mut browser = open_page(proxy.http, "/ui/#catalog").await;
     give_key(&mut browser, "key-canary-1").await;
     read_the_catalog(&mut browser).await;
     open_view(&mut browser, "#guards", "no-sleep").await;
     let text = browser.eval("document.querySelector('[data-view=guards]').innerText").await.to_string();
-    for part in ["office", "valid", "site=berlin", "expired", "key nobody*", "is allowed", "No port has TLS"]
+    for part in
+        ["office", "valid", "site=berlin", "expired", "key nobody*", "are allowed", "No port uses TLS"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -173,7 +172,7 @@ async fn read_a_slave(browser: &mut Browser) {
         .await;
     let text = browser.eval("document.querySelector('[data-view=slave]').innerText").await.to_string();
     for part in
-        ["Slave office-berlin", "1 of the 4 calls", "The tool reported an error", "No tool is left out"]
+        ["Slave office-berlin", "1 of the last 4 calls", "The tool reported an error", "No tool is left out"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -212,8 +211,7 @@ async fn an_operator_with_the_page_s_role_alone_sees_neither_the_log_nor_codes()
         .env("POLICY", write(&folder, "policy.yaml", POLICY))
         .start_proxy()
         .await;
-    let mut browser = Browser::start().await;
-    browser.open(&format!("http://{}/ui/", proxy.http)).await;
+    let mut browser = open_page(proxy.http, "/ui/").await;
     give_key(&mut browser, "key-canary-2").await;
     for view in ["log", "guards"] {
         browser.eval(&format!("location.hash = '#{view}'")).await;
@@ -257,9 +255,8 @@ async fn two_slaves_of_one_name_are_told_apart() {
     let _one = Setup::slave("berlin", proxy.link).start_slave().await;
     let _two = Setup::slave("berlin", proxy.link).start_slave().await;
     let _other = Setup::slave("lisbon", proxy.link).start_slave().await;
-    let mut browser = Browser::start().await;
     // Browsers find the page at the root of the server.
-    browser.open(&format!("http://{}/", proxy.http)).await;
+    let mut browser = open_page(proxy.http, "/").await;
     browser
         .until(
             "three slaves",
@@ -280,8 +277,7 @@ async fn two_slaves_of_one_name_are_told_apart() {
 #[tokio::test]
 async fn durations_are_read_by_people() {
     let proxy = Setup::proxy().env("UI", "1").start_proxy().await;
-    let mut browser = Browser::start().await;
-    browser.open(&format!("http://{}/ui/", proxy.http)).await;
+    let mut browser = open_page(proxy.http, "/ui/").await;
     browser.until("the page", "document.getElementById('said').textContent.includes('is ready')").await;
     browser.eval("import('/ui/values.js').then((module) => { window.span = module.span; })").await;
     browser.until("the function", "typeof window.span === 'function'").await;
@@ -318,8 +314,7 @@ async fn what_peers_call_themselves_is_text_and_nothing_more() {
     let client = Client::modern(proxy.http);
     harness::wait::until("the tool", async || (!client.tool_names().await.is_empty()).then_some(())).await;
     let call = client.start(McpRequest::tool(1, HOSTILE, json!({}))).await;
-    let mut browser = Browser::start().await;
-    browser.open(&format!("http://{}/ui/", proxy.http)).await;
+    let mut browser = open_page(proxy.http, "/ui/").await;
     browser
         .until(
             "the call",
@@ -348,8 +343,7 @@ async fn what_peers_call_themselves_is_text_and_nothing_more() {
 #[tokio::test]
 async fn pausing_and_losing_the_server_are_told() {
     let proxy = Setup::proxy().env("UI", "1").start_proxy().await;
-    let mut browser = Browser::start().await;
-    browser.open(&format!("http://{}/ui/", proxy.http)).await;
+    let mut browser = open_page(proxy.http, "/ui/").await;
     browser.until("the page", "document.getElementById('said').textContent.includes('is ready')").await;
     browser.eval("document.getElementById('pause').focus()").await;
     browser.press("Space").await;

@@ -1,12 +1,11 @@
 //! Tests of the slave's page.
 
-use harness::browser::Browser;
 use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::relay::Setup;
 use serde_json::json;
 
-use crate::checks::{hold_to_the_rules, open_view};
+use crate::checks::{hold_to_the_rules, open_page, open_view};
 
 #[tokio::test]
 async fn the_slave_s_page_shows_links_backends_and_what_they_wrote() {
@@ -28,8 +27,7 @@ async fn the_slave_s_page_shows_links_backends_and_what_they_wrote() {
     fixture.open_gate("k", 1);
     let mut call = client.start(McpRequest::tool(1, "run", run_args("k", 4)).progress(1)).await;
     call.next().await.unwrap();
-    let mut browser = Browser::start().await;
-    browser.open(&format!("http://{}/ui/", slave.http)).await;
+    let mut browser = open_page(slave.http, "/ui/").await;
     let shows = |rows: &str, text: &str| {
         format!("document.querySelector('[data-rows=\"{rows}\"]').innerText.includes({text:?})")
     };
@@ -49,7 +47,7 @@ async fn the_slave_s_page_shows_links_backends_and_what_they_wrote() {
     browser.eval("document.querySelector('[data-rows=\"backends.list\"] tbody a').click()").await;
     open_view(&mut browser, "#backend/files", "the secret is [masked]").await;
     let text = browser.eval("document.querySelector('[data-view=backend]').innerText").await.to_string();
-    for part in ["Backend files", "ready", "run", "0 of the 1 calls", hostile] {
+    for part in ["Backend files", "ready", "run", "0 of the last 1 calls", hostile] {
         assert!(text.contains(part), "{part}: {text}");
     }
     hold_to_the_rules(&mut browser, "status-slave-backend").await;

@@ -289,8 +289,8 @@ mod tests {
         adapt(&mut config);
         let text = "x".repeat(4000);
         let ops = Endpoints::without_metrics(Readiness::ready)
-            .with_document("/api/v1/long", move |_| text.as_str().into())
-            .with_document("/api/v1/panic", |_| panic!("a bug"))
+            .with_document("/api/v1/long", move |_| serde_json::Value::from(text.as_str()))
+            .with_document("/api/v1/panic", |_| -> String { panic!("a bug") })
             .with_request("/api/v1/ask", |body| {
                 if body == b"{}" { Ok("{}".into()) } else { Err("no object".into()) }
             })

@@ -43,7 +43,7 @@ pub(crate) struct Call {
     /// Time after which the call is cancelled [default: none; the server has limits of its own]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) timeout: Option<f64>,
-    /// Run a slave for the time of the call that offers TOOL, which echoes the argument "text"
+    /// Run a slave for the duration of the call that offers TOOL, which echoes the argument "text"
     #[arg(long, requires = "tool")]
     pub(crate) with_slave: bool,
     /// Repeat the call for that long, and print how many calls were answered
@@ -55,7 +55,7 @@ pub(crate) struct Call {
     /// Print the whole result as the JSON that was received
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print texts as they are, with characters that command a terminal
+    /// Print texts unchanged, including characters that control a terminal
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
     /// Send no key, whatever the environment has.
@@ -101,11 +101,11 @@ Makes one MCP call over HTTP, as any client does, and prints its result: text bl
 JSON. Messages before the result (progress, log messages) go to standard error. SIGINT, SIGTERM and --timeout cancel
 the call.
 
-Characters of the result that command a terminal, reorder text or hide are printed as escapes, such as \\u{1b}; newlines
-and tabs stay. --raw prints texts as they are.
+Characters of the result that control a terminal, reorder text or are invisible are printed as escapes, such as
+\\u{1b}; newlines and tabs stay. --raw prints texts unchanged.
 
 The server is that of --url, or else the one of this environment (MCP_SERVER_HOST:MCP_SERVER_PORT, trusted by
-TLS_CERT where it speaks TLS). The key is the first one of AUTH_BEARER_KEYS, so that none is on a command line.
+TLS_CERT if it uses TLS). The key is the first one of AUTH_BEARER_KEYS, so that none is on a command line.
 
 With --wait the command retries while there is no server, no slave or no such tool, or while they are busy: failures
 after which the call has certainly not run. Other failures are never retried.

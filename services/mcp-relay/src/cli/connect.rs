@@ -33,13 +33,13 @@ pub(crate) struct Connect {
     /// Name of the server in the client
     #[arg(long, default_value = "mcp-relay", value_parser = server_name)]
     pub(crate) name: String,
-    /// Variable that holds the key; without it the client needs none, or signs in by OAuth
+    /// Variable that holds the key; without it the client needs none, or signs in with OAuth
     #[arg(long, value_name = "VARIABLE", value_parser = variable_name)]
     pub(crate) key_env: Option<String>,
-    /// Write the client's file, in place of printing what to put there
+    /// Write the client's file, instead of printing what to put there
     #[arg(long)]
     pub(crate) write: bool,
-    /// The client's file, in place of the usual one
+    /// The client's file, instead of the usual one
     #[arg(long, value_name = "FILE", requires = "write")]
     pub(crate) file: Option<PathBuf>,
     /// With --write: print the file as it would be, and change nothing
@@ -48,7 +48,7 @@ pub(crate) struct Connect {
     /// List the tools with the address and the key that the client gets
     #[arg(long)]
     pub(crate) test: bool,
-    /// PEM file of the trusted roots for --test, in place of the system's
+    /// PEM file of the trusted roots for --test, instead of the system's
     #[arg(long, value_name = "FILE", requires = "test")]
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -71,14 +71,15 @@ fn variable_name(text: &str) -> Result<String, String> {
 }
 
 pub(super) const ABOUT: &str = "\
-Prints what a client program needs in order to use the relay, in the form of that program: a file's content, and the
-command that does the same where there is one. --write puts it into the client's file: what else the file holds stays,
-comments included, the file as it was is kept beside it (name.backup, name.backup.2 …), and --dry-run shows the result first.
+Prints what a client program needs in order to use the relay, in the format of that program: a file's content, and the
+command that does the same if there is one. --write writes it to the client's file: other contents of the file stay,
+comments included, the previous file is kept beside it (name.backup, name.backup.2 …), and --dry-run shows the result
+first.
 
-Keys stay where they are: the client's file refers to the variable of --key-env. Claude Desktop knows no references, so
---write puts the key itself into its file, readable by its owner only; without --write a placeholder is printed. Visual
-Studio Code asks for the key once and keeps it. Without --key-env the client gets no key: it signs in by OAuth where the
-relay asks for that.
+Keys stay where they are: the client's file refers to the variable of --key-env. Claude Desktop does not support
+references, so --write puts the key itself into its file, readable by its owner only; without --write a placeholder is
+printed. Visual Studio Code asks for the key once and keeps it. Without --key-env the client gets no key: it signs in
+with OAuth if the relay requires it.
 
 --test lists the tools as the client would ask for them (2025-11-25 and a session), with the key of --key-env.";
 

@@ -22,12 +22,12 @@ pub(crate) struct Digest {
 }
 
 pub(super) const ABOUT: &str = "\
-Prints the digests of tools' definitions, one a line with the tool's name, for `provide` in SLAVE_CODES_FILE: a code whose
-entry pins a digest offers the tool with exactly that definition. Reads a definition, an array of them, an object with
-`tools`, or a JSON-RPC response to tools/list; or asks a server for its tools.
+Prints the digests of tools' definitions, one per line with the tool's name, for `provide` in SLAVE_CODES_FILE: a code
+whose entry pins a digest offers the tool with exactly that definition. Reads a definition, an array of them, an
+object with `tools`, or a JSON-RPC response to tools/list; or asks a server for its tools.
 
-The digest is of the definition as the slave offers it: ask the slave's own port, or the backend. A proxy shows a tool that
-shares its name with another under a longer name, and then with another digest.";
+The digest is of the definition as the slave offers it: ask the slave's own port, or the backend. A proxy shows a tool
+that shares its name with another under a longer name, and then with another digest.";
 
 pub(super) const HELP: &str = "\
 Variables:

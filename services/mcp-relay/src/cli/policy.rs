@@ -13,7 +13,7 @@ pub(crate) enum PolicyCommand {
     /// Explain what a policy decides on a request, and by which rule
     #[command(long_about = EXPLAIN_ABOUT, after_long_help = EXPLAIN_HELP)]
     Explain(Box<ExplainPolicy>),
-    /// Run the tests that stand in a policy file
+    /// Run the tests in a policy file
     #[command(long_about = TEST_ABOUT, after_long_help = TEST_HELP)]
     Test(PolicyArgs),
 }
@@ -114,8 +114,8 @@ pub(crate) struct WhatArgs {
 }
 
 pub(super) const ABOUT: &str = "\
-Who may use what, in the YAML file that POLICY (of a proxy) or SLAVE_POLICY (of a slave) names. docs/secure/policy.md has the
-file's form and examples.";
+The rules of who may use what, in the YAML file that POLICY (of a proxy) or SLAVE_POLICY (of a slave) names.
+docs/secure/policy.md has the file's format and examples.";
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -135,7 +135,7 @@ macro_rules! with_variables {
             "\
 Variables:
   POLICY [default: every client may use everything]
-  SLAVE_POLICY [default: every call is taken]
+  SLAVE_POLICY [default: every call is accepted]
 
 ",
             $rest
@@ -144,8 +144,8 @@ Variables:
 }
 
 const CHECK_ABOUT: &str = "\
-Reads a policy file as a proxy or slave does at its start. Prints every problem with its line, place, value and what was
-expected.";
+Reads a policy file as a proxy or slave does at its start. Prints every problem with its line, place, value and what
+was expected.";
 
 const CHECK_HELP: &str = with_variables!(
     "\

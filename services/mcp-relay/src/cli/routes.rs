@@ -50,7 +50,7 @@ pub(crate) struct Explain {
 pub(super) const ABOUT: &str = "\
 Rules that send calls to slaves by their labels, in the YAML file that ROUTES names. Without a file there are the
 built-in ones: review_merge_request goes to slaves labelled platform=gitlab or platform=github, and to slaves
-without such a label. docs/operate/routing.md, has the file's form and an example.";
+without such a label. docs/operate/routing.md has the file's format and an example.";
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -97,7 +97,7 @@ Examples:
   mcp-relay routes explain --tool deploy --routes routes.yaml --json
 
 Exit codes:
-  0   the routing is explained, also where the call would be refused
+  0 the routing is explained, even if the call would be refused
   1   the proxy cannot be asked
   64  the file or the command line needs correction";
 

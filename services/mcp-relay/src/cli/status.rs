@@ -26,10 +26,10 @@ pub(crate) struct StatusArgs {
 
 pub(super) const ABOUT: &str = "\
 Asks a running proxy, slave or standalone server for /api/v1/status and shows it: a proxy's slaves with state, round
-trip and calls; a slave's links and backends with the last lines of their standard error; calls under way and those
-that ended last (with UI=1 on the server). The server is that of this environment, at OPS_HOST:OPS_PORT or else
+trip and calls; a slave's links and backends with the last lines of their standard error; running calls and those that
+ended last (with UI=1 on the server). The server is that of this environment, at OPS_HOST:OPS_PORT or else
 MCP_SERVER_HOST:MCP_SERVER_PORT, unless --url names another; the key is the first of OPS_KEYS, or else of
-AUTH_BEARER_KEYS. On a terminal, tables are as wide as that: long cells are cut, --json has all of them.";
+AUTH_BEARER_KEYS. On a terminal, tables have its width and long cells are cut; --json has everything.";
 
 pub(super) const HELP: &str = "\
 Variables:

@@ -55,10 +55,10 @@ pub(crate) struct Share {
 pub(crate) struct Import {
     /// File of an MCP client: Claude Desktop, Claude Code, Cursor, VS Code
     pub(crate) file: PathBuf,
-    /// Take this server alone; may be given several times
+    /// Import only this server; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) only: Vec<String>,
-    /// Put them into this file (`SLAVE_BACKENDS`), in place of printing them
+    /// Put them into this file (`SLAVE_BACKENDS`), instead of printing them
     #[arg(long, value_name = "FILE")]
     pub(crate) into: Option<PathBuf>,
     /// With --into: print the file as it would be, and change nothing
@@ -67,12 +67,12 @@ pub(crate) struct Import {
 }
 
 pub(super) const UP_ABOUT: &str = "\
-Serves the tools of a command, or of an mcpServers file, at http://127.0.0.1:8000/mcp, and prints what each client needs.
-The quickest way from a stdio server to a URL on this machine, in one process and without a link: what the standalone server
-does. To serve tools of another machine, run a proxy and there `mcp-relay share`.
+Serves the tools of a command, or of an mcpServers file, at http://127.0.0.1:8000/mcp, and prints what each client
+needs. The quickest way from a stdio server to a URL on this machine, in one process and without a link: what the
+standalone server does. To serve tools of another machine, run a proxy and there `mcp-relay share`.
 
-The command is started without a shell and confined, with a few variables of this environment (PATH, HOME, the language,
-proxies, certificates) and those of --env.";
+The command is started without a shell and confined, with a few variables of this environment (PATH, HOME, the
+language, proxies, certificates) and those of --env.";
 
 pub(super) const UP_HELP: &str = "\
 Variables: those of `mcp-relay --help`; AUTH_BEARER_KEYS asks clients for a key.
@@ -88,11 +88,11 @@ Exit codes:
   64  the command line, the configuration or the file needs correction; nothing was started";
 
 pub(super) const SHARE_ABOUT: &str = "\
-Offers the tools of a command, or of an mcpServers file, through a proxy: a slave for the time that this command runs. It
-dials out, reconnects by itself and needs no inbound port.
+Offers the tools of a command, or of an mcpServers file, through a proxy: a slave for the time that this command runs.
+It dials out, reconnects automatically and needs no inbound port.
 
-The command is started without a shell and confined, with a few variables of this environment (PATH, HOME, the language,
-proxies, certificates) and those of --env. The code never stands on the command line.";
+The command is started without a shell and confined, with a few variables of this environment (PATH, HOME, the
+language, proxies, certificates) and those of --env. The code is never on the command line.";
 
 pub(super) const SHARE_HELP: &str = "\
 Variables: those of `mcp-relay slave --help`.
@@ -107,11 +107,11 @@ Exit codes:
   64  the command line, the configuration or the file needs correction; nothing was started";
 
 pub(super) const IMPORT_ABOUT: &str = "\
-Takes the servers of an MCP client's file (mcpServers, VS Code's servers, or mcp.servers of its settings; comments are
-fine) into the file of a slave (SLAVE_BACKENDS), or prints them. Servers that are turned off, and those of which the slave can
-make nothing, are left out and named. VS Code's ${input:name} becomes the variable ${NAME}.
+Imports the servers of an MCP client's file (mcpServers, VS Code's servers, or mcp.servers of its settings; comments
+are allowed) into the file of a slave (SLAVE_BACKENDS), or prints them. Servers that are turned off, and those that a
+slave cannot use, are left out and named. VS Code's ${input:name} becomes the variable ${NAME}.
 
-Values are copied as they are: keys that stand in the client's file stand in the new one, which only its owner can read.";
+Values are copied unchanged: keys in the client's file are also in the new file, which only its owner can read.";
 
 pub(super) const IMPORT_HELP: &str = "\
 Examples:

@@ -20,14 +20,14 @@ pub(crate) enum UsersCommand {
         #[command(flatten)]
         file: UsersFileArg,
     },
-    /// Replace a user's password, which is read from standard input; ends all that the user let in
+    /// Replace a user's password, which is read from standard input; ends the grants of all the user's clients
     Passwd {
         /// Name of the user
         name: String,
         #[command(flatten)]
         file: UsersFileArg,
     },
-    /// Remove a user; ends all that the user let in
+    /// Remove a user; ends the grants of all the user's clients
     Remove {
         /// Name of the user
         name: String,

@@ -19,18 +19,18 @@ runtime::variables! {
     pub const VARIABLES: Proxy;
     /// Texts of [`VARIABLES`].
     struct Settings;
-    oauth_broker = Value("0"), "1: this proxy is the OAuth authorization server of its clients, under the origin of PUBLIC_URL: they register, their users sign in and let them in. Keys go on to work. See docs/secure/broker.md.";
+    oauth_broker = Value("0"), "1: this proxy is the OAuth authorization server of its clients, under the origin of PUBLIC_URL: they register, and their users sign in and approve them. Keys still work. See docs/secure/broker.md.";
     broker_users_file path_of_secrets = Says("needed with OAUTH_BROKER"), "Path of the file of users who may sign in; written by mcp-relay users. Read again when it changes and at SIGHUP.";
     broker_issuer = Says("users are those of BROKER_USERS_FILE"), "Issuer of the OpenID provider at which users sign in, instead of BROKER_USERS_FILE. Its redirect URI is /oauth/callback at the origin of PUBLIC_URL.";
     broker_client_id = Says("needed with BROKER_ISSUER"), "Id of this relay at BROKER_ISSUER.";
     broker_client_secret_file path_of_secrets = Says("this relay is a public client there"), "Path of a file with the secret of BROKER_CLIENT_ID.";
     broker_require = Says("every account of BROKER_ISSUER may sign in"), "Comma-separated claims with the value that id tokens must have, for example hd=example.com.";
     broker_scopes = Value("mcp"), "Comma-separated scopes that clients may ask for.";
-    broker_default_scopes = Says("all of BROKER_SCOPES"), "Comma-separated scopes of BROKER_SCOPES that clients are told of at first, and that those get which name none; the others are asked for once something needs them.";
-    broker_client_documents = Value("0"), "1: a client's id may be the https URL of its metadata, which this proxy fetches, from public addresses at port 443 alone; any: from private ones and other ports too.";
+    broker_default_scopes = Says("all of BROKER_SCOPES"), "Comma-separated scopes of BROKER_SCOPES that are advertised first, and that a client gets if it names none; the others are requested when something needs them.";
+    broker_client_documents = Value("0"), "1: a client's id may be the https URL of its metadata, which this proxy fetches only from public addresses at port 443; any: also from private addresses and other ports.";
     broker_access_ttl = Value("900"), "Seconds for which an access token of the broker is valid.";
     broker_refresh_ttl = Value("2592000"), "Seconds after a sign-in until which its client may renew its access, however often it does.";
-    broker_revocations_file path_of_secrets = Says("slaves alone remember what was revoked when this process ends"), "Path of a file that revoked grants are written to and read from; proxies may share it. Created where it does not exist.";
+    broker_revocations_file path_of_secrets = Says("only slaves remember what was revoked when this process ends"), "Path of a file that revoked grants are written to and read from; proxies may share it. Created where it does not exist.";
 }
 
 /// Most scopes, and the longest.

@@ -103,7 +103,7 @@ impl Forwarder {
             return Err(Failure::NoSlave);
         }
         if !directory.any_ready {
-            return Err(Failure::Draining);
+            return Err(self.slaves_drain());
         }
         let Some(kind) = kind else { return Err(Failure::MethodNotFound(name.to_owned())) };
         let now = Instant::now();
@@ -186,7 +186,7 @@ impl Forwarder {
             return Err(Failure::NoSlave);
         }
         if !directory.any_ready {
-            return Err(Failure::Draining);
+            return Err(self.slaves_drain());
         }
         let now = Instant::now();
         let is_expected =
@@ -249,10 +249,15 @@ impl Forwarder {
     pub(super) fn no_slave(&self, tool: &str, route: &Route<Slave>) -> Failure {
         match self.registry.reach() {
             Reach::NoSlave => return Failure::NoSlave,
-            Reach::Draining => return Failure::Draining,
+            Reach::Draining => return self.slaves_drain(),
             Reach::Ready => {}
         }
         Failure::NoSlaveForTool { name: tool.to_owned(), wanted: route.describe() }
+    }
+
+    /// Returns the failure of a call while all slaves drain.
+    fn slaves_drain(&self) -> Failure {
+        Failure::SlavesDraining { by_operator: self.registry.has_held_slave() }
     }
 
     /// Returns whether a client may read a resource at a slave.

@@ -30,6 +30,11 @@ impl Registry {
         Some(slave.name.clone())
     }
 
+    /// Returns whether an operator drains a linked slave.
+    pub(crate) fn has_held_slave(&self) -> bool {
+        self.lock().values().any(|slave| slave.is_linked() && slave.health.is_held())
+    }
+
     /// Drains a slave whose process was drained before its link broke.
     pub(super) fn restore_hold(&self, slave: &Slave) {
         let Some(process) = &slave.process else { return };

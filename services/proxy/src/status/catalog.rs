@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::dispatch::{CatalogRow, Dispatcher};
 
 /// Returns the catalog. `stats` are the calls of each tool by the clients' name.
-pub(super) fn catalog(dispatcher: &Dispatcher, stats: &HashMap<String, CallStats>) -> Value {
+pub(super) fn catalog(dispatcher: &Dispatcher, stats: &HashMap<String, CallStats>) -> CatalogDocument {
     let mut document = CatalogDocument::default();
     dispatcher.read_catalog(|row| {
         let item = CatalogItem {
@@ -21,7 +21,7 @@ pub(super) fn catalog(dispatcher: &Dispatcher, stats: &HashMap<String, CallStats
         };
         document.add(item, || members(&row));
     });
-    document.to_json()
+    document
 }
 
 fn members(row: &CatalogRow<'_>) -> Map<String, Value> {

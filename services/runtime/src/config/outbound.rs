@@ -13,9 +13,9 @@ crate::variables! {
     struct Settings;
     https_proxy secret in_either_case = Says("ALL_PROXY"), "Forward proxy for connections with TLS: the link of a slave (wss://), HTTP backends, the OTLP collector. http://[user:password@]host[:port], or https:// for TLS to the proxy; user and password percent-encoded. The name in lower case counts, too, here and below.";
     http_proxy secret in_either_case = Says("ALL_PROXY"), "The same for connections without TLS (ws://, http://).";
-    all_proxy secret in_either_case = Says("no proxy"), "The same for all connections for which there is no variable of their own.";
-    no_proxy in_either_case = Says("none"), "Servers that are reached without a forward proxy, separated by commas: names (with all below them), .suffix, *.suffix (only what is below), addresses, networks (10.0.0.0/8), each with :port or without; * for all.";
-    extra_ca_file path = Says("the system's roots alone"), "PEM file of authorities that are trusted beside the system's: for TLS to forward proxies, and for all connections out whose own variable replaces the system's roots by none. Say that of a proxy that inspects TLS.";
+    all_proxy secret in_either_case = Says("no proxy"), "The same for all connections without a variable of their own.";
+    no_proxy in_either_case = Says("none"), "Servers that are reached without a forward proxy, separated by commas: names (with their subdomains), .suffix, *.suffix (only subdomains), addresses, networks (10.0.0.0/8), each with :port or without; * for all.";
+    extra_ca_file path = Says("the system's roots alone"), "PEM file of authorities that are trusted in addition to the system's: for TLS to forward proxies, and for all outbound connections, unless another variable replaces the system's roots. For example that of a proxy that inspects TLS.";
 }
 
 /// Returns the ways of an environment, for programs that read nothing else of it.

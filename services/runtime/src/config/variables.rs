@@ -35,15 +35,15 @@ crate::variables! {
     max_connections = Says("half of the descriptor limit, at most 10000"), "Client connections that may be open at once; further ones get 503. The other descriptors are for slaves, operators, backends and files.";
     max_connections_per_address = Says("half of MAX_CONNECTIONS"), "Client connections that one address (IPv6: /64 network) may have open at once; further ones get 503. Addresses of TRUSTED_PROXIES are exempt.";
     max_streams_per_client = Value("2000"), "Calls and GET streams that one client (key, else address) may have open at once; further ones get 429.";
-    client_stall_timeout = Value("60"), "Seconds after which a client that sends nothing of its request body (408), or takes nothing of its response (the connection is closed), is given up.";
+    client_stall_timeout = Value("60"), "Seconds after which a client that sends nothing of its request body (408), or reads nothing of its response (the connection is closed), is disconnected.";
     request_timeout = Value("300"), "Seconds of silence after which a call fails. Each progress message restarts the time.";
     request_timeout_total = Value("3600"), "Largest duration of a call in seconds. Raised to REQUEST_TIMEOUT automatically where only that is set.";
     session_key secret = Says("random, with a warning"), "At least 32 characters that seal legacy session ids; the same on every proxy replica. Random: sessions end with the process.";
-    session_key_file path_of_secrets = Says("SESSION_KEY"), "Path of a file with the session key, in place of SESSION_KEY; with two keys, one a line, the first seals and both open. Read again when it changes and at SIGHUP: see docs/secure/keys.md.";
+    session_key_file path_of_secrets = Says("SESSION_KEY"), "Path of a file with the session key, instead of SESSION_KEY; with two keys, one per line, the first seals and both open. Read again when it changes and at SIGHUP: see docs/secure/keys.md.";
     session_ttl = Value("86400"), "Seconds for which a legacy session id is valid.";
     shutdown_delay = Value("0"), "Seconds after SIGTERM or SIGINT in which /readyz says unready and calls are still taken: time for load balancers to stop sending requests here. SHUTDOWN_GRACE begins after it.";
     shutdown_grace = Value("30"), "Seconds that running calls get to finish after SIGTERM or SIGINT. A second signal ends the process at once.";
-    log_format = Value("text"), "text: lines for people, with [PROXY], [SLAVE] or (standalone) [SERVER]; json: one object per line. Also the form of the last line of a server that cannot start or go on.";
+    log_format = Value("text"), "text: human-readable lines, with [PROXY], [SLAVE] or (standalone) [SERVER]; json: one object per line. Also the format of the last line of a server that cannot start or continue.";
     log_output = Value("stderr"), "stderr or stdout: where the log goes. The existing server wrote to stdout.";
     log_level = Value("info"), "trace, debug, info, warn, error or off; also for single parts, for example info,proxy=debug.";
     log_calls = Value("sampled"), "Lines about single calls. sampled: of the first 5 calls of each second, further calls are counted by outcome in one line a second; all: of every call; off: none, except that calls that failed are logged as with sampled.";

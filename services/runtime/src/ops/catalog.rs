@@ -1,8 +1,10 @@
 //! The catalog as JSON: each tool, prompt, resource and template with its definition and its calls. Of bounded size. Must not know who offers
 //! what.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::metrics::CallStats;
 
@@ -15,7 +17,9 @@ const MAX_DEFINITIONS: usize = 4 * 1024 * 1024;
 /// Writer of the document.
 #[derive(Debug, Default)]
 pub struct CatalogDocument {
-    list: Vec<Value>,
+    /// Entries as JSON, with commas between them.
+    list: String,
+    listed: usize,
     total: usize,
     definitions: usize,
 }
@@ -37,16 +41,15 @@ impl CatalogDocument {
     /// Adds an entry with these members of the service beside the common ones. `members` is called only if the entry is listed.
     pub fn add(&mut self, item: CatalogItem<'_>, members: impl FnOnce() -> Map<String, Value>) {
         self.total += 1;
-        if self.list.len() >= MAX_ENTRIES {
+        if self.listed >= MAX_ENTRIES {
             return;
         }
         let CatalogItem { kind, name, definition, stats } = item;
-        self.definitions = self.definitions.saturating_add(definition.get().len());
         let text = definition.get();
-        // What no reader of JSON takes is shown as text.
-        let definition = (self.definitions <= MAX_DEFINITIONS)
-            .then(|| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)));
-        let member = |name: &str| definition.as_ref().and_then(|value: &Value| value.get(name)).cloned();
+        self.definitions = self.definitions.saturating_add(text.len());
+        let is_written = self.definitions <= MAX_DEFINITIONS;
+        let read: Option<Value> = is_written.then(|| serde_json::from_str(text).ok()).flatten();
+        let member = |name: &str| read.as_ref().and_then(|value| value.get(name)).cloned();
         let mut object = members();
         for (name, value) in [("title", member("title")), ("description", member("description"))] {
             object.insert(name.into(), value.filter(Value::is_string).into());
@@ -54,7 +57,6 @@ impl CatalogDocument {
         object.insert("key".into(), format!("{kind} {name}").into());
         object.insert("kind".into(), kind.into());
         object.insert("name".into(), name.into());
-        object.insert("definition".into(), definition.into());
         if let Some(stats) = stats {
             object.insert("calls".into(), stats.calls.into());
             object.insert("errors".into(), stats.errors.into());
@@ -62,13 +64,32 @@ impl CatalogDocument {
                 object.insert(name.into(), stats.quantile(quantile).map(millis).into());
             }
         }
-        self.list.push(Value::Object(object));
+        // A definition passes as it is written: forms have the order of its members. What no reader of JSON takes is shown as text.
+        let definition = match (is_written, read) {
+            (false, _) => "null".into(),
+            (true, None) => Value::from(text).to_string().into(),
+            (true, Some(_)) => Cow::Borrowed(text),
+        };
+        if self.listed > 0 {
+            self.list.push(',');
+        }
+        self.list.push_str(&with_member(object, "definition", &definition));
+        self.listed += 1;
     }
 
-    /// Returns the document.
-    pub fn to_json(self) -> Value {
-        json!({ "total": self.total, "list": self.list })
+    /// Returns the document: these members, and the entries.
+    pub fn to_json(self, members: Map<String, Value>) -> String {
+        let entries = format!("{{\"total\":{},\"list\":[{}]}}", self.total, self.list);
+        with_member(members, "entries", &entries)
     }
+}
+
+/// Returns a JSON object of these members and one more, whose value is `json` as it stands.
+fn with_member(members: Map<String, Value>, name: &str, json: &str) -> String {
+    let mut text = Value::Object(members).to_string();
+    text.pop();
+    let comma = if text.len() > 1 { "," } else { "" };
+    text + comma + "\"" + name + "\":" + json + "}"
 }
 
 /// Milliseconds, rounded to hundredths.
@@ -78,7 +99,15 @@ fn millis(time: std::time::Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    /// The entries of a document without members of its own.
+    fn entries(document: CatalogDocument) -> Value {
+        let json: Value = serde_json::from_str(&document.to_json(Map::new())).unwrap();
+        json["entries"].clone()
+    }
 
     fn raw(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.to_owned()).unwrap()
@@ -97,7 +126,7 @@ mod tests {
         document.add(CatalogItem { stats: Some(&stats), ..item("a", &definition) }, || {
             Map::from_iter([("slaves".to_owned(), json!(["one"]))])
         });
-        let json = document.to_json();
+        let json = entries(document);
         assert_eq!(
             json["list"][0],
             json!({
@@ -106,6 +135,18 @@ mod tests {
                 "calls": 3, "errors": 1, "p50Ms": null, "p99Ms": null, "slaves": ["one"],
             })
         );
+    }
+
+    #[test]
+    fn a_definition_is_written_as_it_stands() {
+        let text = r#"{"name":"a", "inputSchema":{"properties":{"b":{},"a":{"default":1.50}}}}"#;
+        let definition = raw(text);
+        let mut document = CatalogDocument::default();
+        document.add(item("a", &definition), Map::new);
+        let members = Map::from_iter([("schema".to_owned(), json!(1))]);
+        let written = document.to_json(members);
+        assert!(written.starts_with(r#"{"schema":1,"entries":{"total":1,"list":[{"#), "{written}");
+        assert!(written.contains(&format!("\"definition\":{text}}}")), "{written}");
     }
 
     #[test]
@@ -121,7 +162,7 @@ mod tests {
         for _ in 0..MAX_ENTRIES {
             document.add(item("more", &small), Map::new);
         }
-        let json = document.to_json();
+        let json = entries(document);
         assert_eq!(json["list"][0]["definition"], deep.get());
         assert_eq!(
             (&json["list"][1]["definition"], &json["list"][1]["name"]),

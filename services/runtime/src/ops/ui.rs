@@ -29,10 +29,18 @@ const OPERATE: [(&str, &str); 2] =
 
 /// What the page says of itself at its end.
 const READ_ONLY: &str = "Read-only.";
-const FULL: &str = "What is run or drained here is in the audit stream.";
+const FULL: &str = "Everything that is run or drained here is recorded in the audit stream.";
 
 /// The script of [`OPERATE`], which pages that only show do not load.
 const SCRIPT: &str = "<script type=\"module\" src=\"operate.js\"></script>\n";
+
+/// [`SCRIPT`] and what it imports.
+const OPERATE_SCRIPTS: [(&str, &str); 4] = [
+    ("/ui/operate.js", include_str!("ui/operate.js")),
+    ("/ui/asked.js", include_str!("ui/asked.js")),
+    ("/ui/contents.js", include_str!("ui/contents.js")),
+    ("/ui/form.js", include_str!("ui/form.js")),
+];
 
 /// The column of trace ids.
 const TRACE_COLUMN: &str = "      <th scope=\"col\" data-field=\"trace\" data-as=\"id\">Trace</th>\n";
@@ -107,8 +115,7 @@ pub fn pages(role: &str, tables: &str, columns: CallColumns, kind: StatusPage) -
         text("/ui/page.css", "text/css; charset=utf-8", style),
     ];
     if is_full {
-        pages.push(script("/ui/operate.js", include_str!("ui/operate.js")));
-        pages.push(script("/ui/form.js", include_str!("ui/form.js")));
+        pages.extend(OPERATE_SCRIPTS.map(|(path, text)| script(path, text)));
     }
     pages
 }
@@ -145,7 +152,7 @@ mod tests {
         let ((text, count), (full, count_of_full)) = (page(StatusPage::ReadOnly), page(StatusPage::Full));
         assert!(!text.contains("operate.js") && !text.contains("id=\"try\"") && text.contains(READ_ONLY));
         assert!(full.contains("operate.js") && full.contains("id=\"try\"") && !full.contains(READ_ONLY));
-        assert_eq!(count + 2, count_of_full, "the scripts that operate are not served");
+        assert_eq!(count + OPERATE_SCRIPTS.len(), count_of_full, "the scripts that operate are not served");
         assert!(
             text.contains("data-link=\"slave\" data-link-by=\"slaveId\">Slave<")
                 && text.contains(TRACE_COLUMN),

@@ -7,7 +7,7 @@ use harness::wait;
 use hyper::Method;
 use serde_json::json;
 
-use super::{Files, client, sees};
+use super::{Files, client};
 
 const OPEN: &str = "allow: [{ who: { key: [dev, ops] }, tools: '*' }]\n";
 
@@ -16,17 +16,17 @@ async fn a_file_that_is_gone_allows_nothing_and_a_bad_one_changes_nothing() {
     let files = Files::new(OPEN);
     let (proxy, _slave) = files.scene().await;
     let dev = client(&proxy, "dev");
-    sees(&dev, &["echo", "fail", "payload", "sleep"]).await;
+    dev.lists(&["echo", "fail", "payload", "sleep"]).await;
     let before = proxy.log.len();
     files.write("allow: [{ who: everyone }]\n");
     proxy.log.wait_for_after("POLICY cannot be used, the policy of before stays", before).await;
-    sees(&dev, &["echo", "fail", "payload", "sleep"]).await;
+    dev.lists(&["echo", "fail", "payload", "sleep"]).await;
     std::fs::remove_file(files.path("policy.yaml")).unwrap();
     proxy.log.wait_for("POLICY is gone, nothing is allowed").await;
-    sees(&dev, &[]).await;
+    dev.lists(&[]).await;
     assert_eq!(dev.call("echo", json!({ "text": "x" })).await.kind(), "unknown_tool");
     files.write(OPEN);
-    sees(&dev, &["echo", "fail", "payload", "sleep"]).await;
+    dev.lists(&["echo", "fail", "payload", "sleep"]).await;
 }
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn a_call_that_waits_is_decided_again() {
     let proxy = files.proxy().start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).env("SLAVE_CAPACITY", "1").start_slave().await;
     let (dev, ops) = (client(&proxy, "dev"), client(&proxy, "ops"));
-    sees(&dev, &["echo", "fail", "payload", "sleep"]).await;
+    dev.lists(&["echo", "fail", "payload", "sleep"]).await;
     let running = ops.start(McpRequest::tool(1, "sleep", sleep_args(600.0, 1))).await;
     proxy.log.wait_for("Forwarding request to slave").await;
     let mut waiting = dev.start(McpRequest::tool(2, "echo", json!({ "text": "x" }))).await;
@@ -59,7 +59,7 @@ async fn a_stream_tells_of_changes_of_ones_own_view_only() {
     let files = Files::new("allow: [{ who: { key: dev }, tools: echo }]\n");
     let (proxy, _slave) = files.scene().await;
     let (dev, guest) = (client(&proxy, "dev"), client(&proxy, "guest"));
-    sees(&dev, &["echo"]).await;
+    dev.lists(&["echo"]).await;
     let listen = || {
         let filter = json!({ "notifications": { "toolsListChanged": true } });
         McpRequest::new(7, "subscriptions/listen", filter)
@@ -70,7 +70,7 @@ async fn a_stream_tells_of_changes_of_ones_own_view_only() {
     }
     files.change(&proxy, "allow: [{ who: { key: dev }, tools: [echo, fail] }]\n").await;
     assert_eq!(of_dev.next().await.unwrap()["method"], "notifications/tools/list_changed");
-    sees(&dev, &["echo", "fail"]).await;
+    dev.lists(&["echo", "fail"]).await;
     files
         .change(
             &proxy,
@@ -79,5 +79,5 @@ async fn a_stream_tells_of_changes_of_ones_own_view_only() {
         .await;
     // It is the first that it is told, and it is told with the list that it sees.
     assert_eq!(of_guest.next().await.unwrap()["method"], "notifications/tools/list_changed");
-    sees(&guest, &["sleep"]).await;
+    guest.lists(&["sleep"]).await;
 }

@@ -5,7 +5,7 @@ use harness::wait;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Files, client, sees};
+use super::{Files, client};
 
 const POLICY: &str = "
 allow:
@@ -48,7 +48,7 @@ async fn each_client_sees_and_uses_what_the_policy_allows_and_nothing_else() {
         ("ci", &["fail", "payload"]),
         ("guest", &[]),
     ] {
-        sees(&client(&proxy, name), tools).await;
+        client(&proxy, name).lists(tools).await;
     }
     for (name, request, expected) in [
         ("dev", tool("echo"), "ok"),
@@ -90,7 +90,7 @@ async fn what_is_denied_cannot_be_told_from_what_does_not_exist() {
     let files = Files::new(POLICY);
     let (proxy, _slave) = files.scene().await;
     let guest = client(&proxy, "guest");
-    sees(&client(&proxy, "ops"), &["echo", "fail", "payload", "sleep"]).await;
+    client(&proxy, "ops").lists(&["echo", "fail", "payload", "sleep"]).await;
     let error = async |method: &str, name: &str, params: Value| {
         let pending = guest.request(McpRequest::new(1, method, params)).await;
         pending.error().to_string().replace(name, "NAME")
@@ -115,7 +115,7 @@ async fn a_challenge_names_all_scopes_and_a_denied_argument_is_403() {
     let files = Files::new(POLICY);
     let (proxy, _slave) = files.scene().await;
     let ci = client(&proxy, "ci");
-    sees(&ci, &["fail", "payload"]).await;
+    ci.lists(&["fail", "payload"]).await;
     let mut challenged = ci.start(tool("fail")).await;
     challenged.exchange.head().await;
     assert_eq!(challenged.exchange.status, StatusCode::FORBIDDEN);
@@ -130,7 +130,7 @@ async fn a_challenge_names_all_scopes_and_a_denied_argument_is_403() {
 async fn in_a_batch_the_message_fails_and_not_the_request() {
     let files = Files::new(POLICY);
     let (proxy, _slave) = files.scene().await;
-    sees(&client(&proxy, "ci"), &["fail", "payload"]).await;
+    client(&proxy, "ci").lists(&["fail", "payload"]).await;
     let mut ci = Client::uninitialized(proxy.http).with_header("authorization", "Bearer key-of-ci");
     ci = ci.speaking("2025-03-26");
     ci.initialize().await;
@@ -161,7 +161,7 @@ quotas:
     let files = Files::new(&policy(2));
     let (proxy, _slave) = files.scene().await;
     let (dev, intern, ops) = (client(&proxy, "dev"), client(&proxy, "intern"), client(&proxy, "ops"));
-    sees(&dev, &["echo", "fail", "payload", "sleep"]).await;
+    dev.lists(&["echo", "fail", "payload", "sleep"]).await;
     let echo = async |client: &Client| {
         let answer = client.call("echo", json!({ "text": "x" })).await;
         answer.response().get("result").map_or_else(|| answer.kind().to_owned(), |_| "ok".to_owned())
@@ -181,7 +181,7 @@ quotas:
     }
     // The other tools are free, and so is what is no call.
     assert_eq!(dev.call("payload", json!({ "bytes": 3 })).await.text().len(), 3);
-    sees(&dev, &["echo", "fail", "payload", "sleep"]).await;
+    dev.lists(&["echo", "fail", "payload", "sleep"]).await;
     let sleep = json!({ "seconds": 0 });
     assert!(ops.call("sleep", sleep.clone()).await.response().get("result").is_some());
     let refused = dev.call("sleep", sleep).await;

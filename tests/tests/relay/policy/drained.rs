@@ -70,7 +70,7 @@ async fn a_drained_slave_gets_no_new_calls_until_that_is_undone() {
         files.proxy().env("UI", "full").env("AUDIT_LOG", stream.to_str().unwrap()).start_proxy().await;
     let _berlin = Setup::slave("berlin", proxy.link).start_slave().await;
     let client = client(&proxy);
-    super::sees(&client, &["echo", "fail", "payload", "sleep"]).await;
+    client.lists(&["echo", "fail", "payload", "sleep"]).await;
     let mut running = client.start(McpRequest::tool(1, "sleep", sleep_args(2.0, 10)).progress(1)).await;
     running.next().await.unwrap();
     let _lisbon = Setup::slave("lisbon", proxy.link).start_slave().await;
@@ -99,6 +99,10 @@ async fn a_drained_slave_gets_no_new_calls_until_that_is_undone() {
         client.call("echo", json!({ "text": "x" })).await.result();
     }
     assert_eq!(last_ran(&proxy, "echo", 5).await, vec!["berlin"; 5]);
+    drain(&proxy, "berlin", true).await;
+    let refused = client.call("echo", json!({ "text": "x" })).await;
+    assert_eq!(refused.kind(), "draining");
+    assert_eq!(refused.error()["message"], "All slaves are draining: an operator drains them at this proxy");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 
-use super::{Files, client, sees};
+use super::{Files, client};
 
 const RESOURCE: &str = "https://relay.example/mcp";
 
@@ -111,7 +111,7 @@ async fn every_identity_meets_one_decision_for_each_kind_on_every_way() {
     let proxy = setup.env("AUTH_ISSUERS", files.path("issuers.yaml").to_str().unwrap()).start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
     proxy.accepted(1).await;
-    sees(&client(&proxy, "dev"), &["echo"]).await;
+    client(&proxy, "dev").lists(&["echo"]).await;
     let token = |subject: &str, groups: &[&str]| {
         let mut claims = issuer.claims(subject, RESOURCE);
         claims["groups"] = json!(groups);
@@ -201,7 +201,7 @@ async fn a_call_that_is_run_again_or_moves_is_decided_again() {
         let proxy = two_slaves(&files).await;
         let mut a = raw(&proxy, "a").await;
         let dev = client(&proxy, "dev");
-        sees(&dev, &["read"]).await;
+        dev.lists(&["read"]).await;
         let mut pending = dev.start(McpRequest::tool(1, "read", json!({}))).await;
         let opened = if way == "move" { Some(a.receive_open().await) } else { None };
         let mut b = raw(&proxy, "b").await;
@@ -244,7 +244,7 @@ async fn a_task_of_before_is_reached_only_by_who_may_still_use_something_of_its_
     let _slave =
         fixture.serve_with(setup, &[("FIXTURE_ERA", "modern"), ("FIXTURE_TASKS", "1")]).start_slave().await;
     let dev = client(&proxy, "dev");
-    sees(&dev, &["arguments"]).await;
+    dev.lists(&["arguments"]).await;
     let request = |method: &str, params: Value| {
         McpRequest::new(1, method, params).meta("io.modelcontextprotocol/clientCapabilities", able.clone())
     };
@@ -256,7 +256,7 @@ async fn a_task_of_before_is_reached_only_by_who_may_still_use_something_of_its_
     };
     assert_eq!(about("tasks/get").await, "ok");
     files.change(&proxy, "allow: [{ who: { key: ops }, tools: '*' }]\n").await;
-    sees(&dev, &[]).await;
+    dev.lists(&[]).await;
     for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
         assert_eq!(about(method).await, "unknown_task", "{method}");
     }
@@ -286,7 +286,7 @@ async fn a_subscription_tells_only_of_what_its_client_may_read_now() {
             "allow: [{ who: { key: ops }, tools: '*', resources: 'res:*' }, { who: { key: dev }, resources: 'res:2' }]\n",
         )
         .await;
-    sees(&dev, &[]).await;
+    dev.lists(&[]).await;
     touch("res:1").await;
     touch("res:2").await;
     // What it is told next is not the update of what is none of its business any more.

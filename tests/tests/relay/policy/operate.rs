@@ -36,10 +36,6 @@ fn page(proxy: &Proxy, key: &str) -> Client {
         .with_header("x-mcp-relay-command", "1")
 }
 
-async fn sees(client: &Client, tools: &[&str]) {
-    super::sees(client, tools).await;
-}
-
 fn echo() -> McpRequest {
     McpRequest::tool(1, "echo", json!({ "text": "argument-canary" }))
 }
@@ -51,7 +47,7 @@ async fn an_operator_with_the_role_runs_what_the_policy_allows_and_is_audited() 
     let proxy = setup(&files).env("AUDIT_LOG", stream.to_str().unwrap()).start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
     let ops = page(&proxy, "ops-key-canary");
-    sees(&ops, &["echo", "sleep"]).await;
+    ops.lists(&["echo", "sleep"]).await;
     let answer = ops.request(echo()).await;
     assert_eq!(answer.text(), "argument-canary");
     let mut slow = ops.start(McpRequest::tool(2, "sleep", sleep_args(0.2, 2)).progress(7)).await;
@@ -81,7 +77,7 @@ async fn without_the_role_nothing_runs_and_the_refusal_says_what_to_do() {
     let files = Files::new(POLICY);
     let proxy = setup(&files).start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
-    sees(&page(&proxy, "ops-key-canary"), &["echo", "sleep"]).await;
+    page(&proxy, "ops-key-canary").lists(&["echo", "sleep"]).await;
     let refused = page(&proxy, "dev-key-canary").request(echo()).await;
     assert_eq!((refused.status, refused.kind()), (403, "forbidden"));
     let message = refused.error()["message"].as_str().unwrap();
@@ -106,7 +102,7 @@ async fn pages_of_other_origins_run_nothing() {
         setup(&files).env("ALLOWED_ORIGINS", "https://other.example,http://127.0.0.1").start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
     let ops = || page(&proxy, "ops-key-canary");
-    sees(&ops(), &["echo", "sleep"]).await;
+    ops().lists(&["echo", "sleep"]).await;
     let bare =
         Client::modern(proxy.http).on_path("/ui/mcp").with_header("authorization", "Bearer ops-key-canary");
     let message = bare.request(echo()).await.error()["message"].to_string();
@@ -147,7 +143,7 @@ async fn a_removed_key_ends_the_operator_s_running_call() {
     let proxy = setup(&files).start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
     let ops = page(&proxy, "ops-key-canary");
-    sees(&ops, &["echo", "sleep"]).await;
+    ops.lists(&["echo", "sleep"]).await;
     let mut slow = ops.start(McpRequest::tool(2, "sleep", sleep_args(60.0, 600)).progress(7)).await;
     slow.next().await.unwrap();
     std::fs::write(files.path("ops.yaml"), "- { key: another-key, name: other }\n").unwrap();
@@ -163,7 +159,7 @@ async fn a_removed_key_ends_the_operator_s_running_call() {
 async fn the_way_to_operate_is_there_with_ui_full_only_and_on_the_operators_port() {
     let files = Files::new(POLICY);
     let read_only = setup(&files).env("UI", "1").start_proxy().await;
-    for path in ["/ui/operate.js", "/ui/form.js"] {
+    for path in ["/ui/operate.js", "/ui/asked.js", "/ui/contents.js", "/ui/form.js"] {
         assert_eq!(get(read_only.http, path).await.0, 404, "{path}");
     }
     assert_eq!(page(&read_only, "ops-key-canary").request(echo()).await.status, 404);
@@ -172,7 +168,7 @@ async fn the_way_to_operate_is_there_with_ui_full_only_and_on_the_operators_port
     let _slave = Setup::slave("one", apart.link).start_slave().await;
     let operators = port(&apart, "Ops server listening on http").await;
     let ops = page(&apart, "ops-key-canary").at(operators);
-    sees(&ops, &["echo", "sleep"]).await;
+    ops.lists(&["echo", "sleep"]).await;
     assert_eq!(ops.request(echo()).await.text(), "argument-canary");
     assert_eq!(page(&apart, "ops-key-canary").request(echo()).await.status, 404);
     assert!(get(operators, "/ui/").await.1.contains("operate.js"));

@@ -8,7 +8,7 @@ use harness::relay::Setup;
 use hyper::Method;
 use serde_json::json;
 
-use super::{Files, client, sees};
+use super::{Files, client};
 
 #[tokio::test]
 async fn a_slave_takes_no_call_that_its_own_policy_denies_whatever_the_proxy_allows() {
@@ -32,7 +32,7 @@ deny: [{ tools: payload, arguments: { pointer: /bytes, equals: 7 } }]
         ("guest", "unknown_tool", "unknown_tool", "unknown_tool"),
     ] {
         let client = client(&proxy, name);
-        sees(&client, &all).await;
+        client.lists(&all).await;
         for (tool, arguments, expected) in [
             ("echo", json!({ "text": "x" }), echo),
             ("payload", json!({ "bytes": 7 }), payload),
@@ -54,7 +54,7 @@ async fn a_backend_that_asks_for_it_is_told_who_the_client_is() {
     let setup = Setup::slave("one", proxy.link).env("DEMO_TOOLS", "0");
     let _slave = setup.env("SLAVE_BACKENDS", path.to_str().unwrap()).start_slave().await;
     let dev = client(&proxy, "dev");
-    sees(&dev, &["mirror"]).await;
+    dev.lists(&["mirror"]).await;
     let call =
         McpRequest::tool(1, "mirror", json!({})).meta("io.mcp-relay/identity", json!({ "subject": "root" }));
     let answer = dev.request(call).await;

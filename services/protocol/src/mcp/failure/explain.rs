@@ -16,7 +16,7 @@ impl FailureKind {
             Self::ClientLimit => "The client had too much under way",
             Self::Overloaded => "All clients together had too much under way",
             Self::AuditUnavailable => "The call could not be written to the audit log",
-            Self::Draining => "The server was shutting down",
+            Self::Draining => "The server was shutting down, or all its slaves were draining",
             Self::Cancelled => "The client cancelled the call",
             Self::ResultTooLarge => "The result was larger than a limit",
             Self::BadAnswer => "The slave or its backend sent no valid answer",

@@ -70,9 +70,15 @@ pub enum Failure {
     /// The call cannot be written down, and the operator requires that (`AUDIT_REQUIRED`).
     #[error("The call cannot be written down: {0}")]
     AuditUnavailable(&'static str),
-    /// The process that got the request is shutting down, or every slave that is linked to it.
+    /// The process that got the request is shutting down.
     #[error("Shutting down")]
     Draining,
+    /// Every slave that is linked to the process drains.
+    #[error("All slaves are draining{}", if *by_operator { ": an operator drains them at this proxy" } else { "" })]
+    SlavesDraining {
+        /// Whether an operator drains one of them: it takes no calls until that is undone.
+        by_operator: bool,
+    },
     /// The client cancelled the request.
     #[error("Request cancelled")]
     Cancelled,
@@ -230,7 +236,7 @@ impl Failure {
             Self::ClientLimit { .. } => FailureKind::ClientLimit,
             Self::Overloaded { .. } => FailureKind::Overloaded,
             Self::AuditUnavailable(_) => FailureKind::AuditUnavailable,
-            Self::Draining => FailureKind::Draining,
+            Self::Draining | Self::SlavesDraining { .. } => FailureKind::Draining,
             Self::Cancelled => FailureKind::Cancelled,
             Self::ResultTooLarge(_) => FailureKind::ResultTooLarge,
             Self::BadAnswer(_) => FailureKind::BadAnswer,
@@ -288,9 +294,11 @@ impl Failure {
     /// Returns the seconds after which it is worth trying again, where the failure says so.
     pub fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::NoSlave | Self::NoSlaveForTool { .. } | Self::Draining | Self::AuditUnavailable(_) => {
-                Some(1)
-            }
+            Self::NoSlave
+            | Self::NoSlaveForTool { .. }
+            | Self::Draining
+            | Self::SlavesDraining { .. }
+            | Self::AuditUnavailable(_) => Some(1),
             Self::BackendFailed { retry_after, .. } => *retry_after,
             Self::Busy { retry_after, .. }
             | Self::RateLimited { retry_after, .. }

@@ -57,7 +57,8 @@ function control(schema, kind, id) {
     const input = element("input", { id, inputMode: "decimal", spellcheck: false, value });
     return [input, () => (input.value.trim() === "" ? undefined : numberOf(input.value, kind === "integer"))];
   }
-  const area = element("textarea", { id, rows: kind === "string" ? 1 : 3, spellcheck: kind === "string", value });
+  const isLine = kind === "string" && !schema.contentMediaType;
+  const area = element("textarea", { id, rows: isLine ? 1 : 3, spellcheck: kind === "string", value });
   if (kind === "string") return [area, (required) => (area.value === "" && !required ? undefined : area.value)];
   return [area, () => (area.value.trim() === "" ? undefined : json(area.value))];
 }

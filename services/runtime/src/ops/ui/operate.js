@@ -1,16 +1,15 @@
 // Runs tools and drains slaves, for operators who may. A call is an ordinary MCP request (2026-07-28) to this server.
 "use strict";
 
+import { ask } from "./asked.js";
+import { block, contentOf, pretty } from "./contents.js";
 import { formOf, rawForm } from "./form.js";
 import { KEY, look } from "./page.js";
-import { element } from "./tables.js";
 import { setText, shown, span } from "./values.js";
 
 const VERSION = "2026-07-28";
 const META = "io.modelcontextprotocol/";
-const CAPABILITIES = { elicitation: { form: {}, url: {} } };
-const IMAGES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"]);
-const MOST_SHOWN = 200000;
+const CAPABILITIES = { elicitation: { form: {}, url: {} }, roots: {}, sampling: {} };
 const MOST_ROUNDS = 50;
 const $ = (id) => document.getElementById(id);
 
@@ -148,28 +147,6 @@ function onProgress({ progress, total, message }) {
   state(`Running: ${amount}${typeof message === "string" && message ? `, ${message}` : ""}`);
 }
 
-function block(title, text) {
-  const clipped = text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}\n… ${text.length - MOST_SHOWN} more characters` : text;
-  const content = element("pre", { tabIndex: 0 });
-  content.setAttribute("aria-label", title);
-  setText(content, clipped);
-  return [element("h4", { textContent: title }), content];
-}
-
-const pretty = (value) => JSON.stringify(value, null, 2);
-
-function contentOf(item) {
-  const size = (data) => `${Math.floor((String(data ?? "").length * 3) / 4)} bytes`;
-  if (item?.type === "text") return block("Text", String(item.text));
-  if (item?.type === "image" && IMAGES.has(item.mimeType) && /^[A-Za-z0-9+/=\s]*$/.test(item.data)) {
-    return [element("h4", { textContent: "Image" }), element("img", { className: "result", alt: "Image in the result", src: `data:${item.mimeType};base64,${item.data}` })];
-  }
-  if (item?.type === "image" || item?.type === "audio") return block(item.type === "image" ? "Image" : "Audio", `${item.mimeType}, ${size(item.data)}: not shown here`);
-  if (item?.type === "resource" && typeof item.resource?.text === "string") return block(`Resource ${item.resource.uri}`, item.resource.text);
-  if (item?.type === "resource") return block(`Resource ${item.resource?.uri}`, `${item.resource?.mimeType ?? "no type"}, ${size(item.resource?.blob)}`);
-  return block(String(item?.type ?? "Content"), pretty(item));
-}
-
 function showResult(parts) {
   $("try-result").replaceChildren(...parts);
   $("try-result").hidden = false;
@@ -182,67 +159,9 @@ function onEnd({ result, error }, took) {
     return;
   }
   state(result.isError ? `The tool reported an error after ${span(took)}.` : `Done in ${span(took)}.`);
-  const parts = (Array.isArray(result.content) ? result.content : []).flatMap(contentOf);
+  const parts = (Array.isArray(result.content) ? result.content : []).flatMap((item) => contentOf(item));
   if (result.structuredContent !== undefined) parts.push(...block("Structured result", pretty(result.structuredContent)));
   showResult(parts.length > 0 ? parts : block("Result", pretty(result)));
-}
-
-// Asks what a server wants to know. Resolves with the answer.
-function ask({ method, params = {} }, signal) {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    if (method !== "elicitation/create") return reject(new Error(`the tool asks for ${method}, which this page cannot do`));
-    const panel = $("try-asked");
-    const title = element("h4", { textContent: "The tool asks", tabIndex: -1 });
-    const text = element("p");
-    setText(text, params.message ?? "");
-    const fault = element("p", { className: "fault" });
-    fault.setAttribute("role", "alert");
-    const isUrl = params.mode === "url";
-    const asked = isUrl ? { nodes: linkTo(params.url), read: () => undefined } : formOf(params.requestedSchema);
-    const own = element("form", { autocomplete: "off" });
-    const end = (answer) => {
-      panel.replaceChildren();
-      panel.hidden = true;
-      resolve(answer);
-    };
-    const button = (label, action) => {
-      const made = element("button", { type: "button", textContent: label });
-      made.addEventListener("click", () => end({ action }));
-      return made;
-    };
-    const accept = element("button", { type: "submit", textContent: isUrl ? "I have been there: go on" : "Answer" });
-    own.append(...asked.nodes, element("div", { className: "bar" }, accept, button("Decline", "decline"), button("Dismiss", "cancel")));
-    own.addEventListener("submit", (event) => {
-      event.preventDefault();
-      try {
-        const content = asked.read();
-        end(content === undefined ? { action: "accept" } : { action: "accept", content });
-      } catch (error) {
-        setText(fault, error.message);
-      }
-    });
-    panel.replaceChildren(title, text, own, fault);
-    panel.hidden = false;
-    state("The tool waits for your answer.");
-    title.focus();
-  });
-}
-
-// The address that a server asks the user to visit. Nothing is loaded from it before that.
-function linkTo(address) {
-  let url;
-  try {
-    url = new URL(address);
-  } catch {
-    url = undefined;
-  }
-  if (!url || !["https:", "http:"].includes(url.protocol)) return [element("p", { textContent: "The address is none of the web: it is not opened." })];
-  const where = element("p");
-  setText(where, `It asks you to visit ${url.host}, outside of this relay:`);
-  const link = element("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" });
-  setText(link, url.href);
-  return [where, element("p", {}, link)];
 }
 
 async function run(text) {
@@ -266,7 +185,8 @@ async function run(text) {
       if (round >= MOST_ROUNDS) throw new Error("the tool asks without an end");
       const inputResponses = {};
       for (const [name, request] of Object.entries(inputRequests ?? {})) {
-        inputResponses[name] = await ask(request, call.abort.signal);
+        state("The tool waits for your answer.");
+        inputResponses[name] = await ask(request, $("try-asked"), call.abort.signal);
       }
       more = { inputResponses, ...(requestState === undefined ? {} : { requestState }) };
       state("Running.");
@@ -329,9 +249,9 @@ function showSlave(found) {
   $("drain-begin").hidden = held || asking;
   $("drain-end").hidden = !held;
   setText($("drain-what"), held
-    ? "An operator drains this slave: this proxy sends it no new calls, and those that run end."
-    : asking ? `Drain ${found.name}? This proxy then sends it no new calls until that is undone; calls that run end. Other proxies still use it.`
-    : "Before maintenance: this proxy sends the slave no new calls, and those that run end.");
+    ? "An operator drains this slave: this proxy sends it no new calls, and running calls finish."
+    : asking ? `Drain ${found.name}? This proxy then sends it no new calls until you undo this; running calls finish. Other proxies still use it.`
+    : "Before maintenance: this proxy sends the slave no new calls, and running calls finish.");
 }
 
 async function drain(draining) {

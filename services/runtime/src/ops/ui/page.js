@@ -179,7 +179,7 @@ export async function look() {
     show(found);
   } catch (error) {
     document.body.classList.add("stale");
-    say(`The server does not answer (${error.message}). What is shown is of before.`);
+    say(`The server does not answer (${error.message}). The page shows the last known state.`);
   }
   if (!paused && !document.hidden) timer = setTimeout(look, Number(asked.dataset.every ?? EVERY_MS));
 }
