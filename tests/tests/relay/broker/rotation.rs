@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use harness::metrics::Scrape;
 use harness::rawslave::{RawSlave, definition};
-use harness::relay::Proxy;
 use harness::wait;
 
 use super::fleet::{grant, linked, raw, refused, restarted, slave, tell, told};
@@ -70,7 +69,8 @@ async fn a_token_that_was_used_at_one_proxy_and_again_at_the_other_ends_the_gran
 #[tokio::test]
 async fn what_is_valid_is_known_to_proxies_that_all_start_again() {
     let files = Files::new();
-    let setup = files.without_revocations();
+    // A slave of the test's own answers only while it is read from.
+    let setup = files.without_revocations().env("LINK_PING_TIMEOUT_MS", "60000");
     let (one, two) = (setup.start_proxy().await, setup.start_proxy().await);
     let slave = slave("late", [&one, &two]).await;
     let mut witness = raw(&two, "witness").await;
@@ -104,7 +104,8 @@ async fn what_is_valid_is_known_to_proxies_that_all_start_again() {
 #[tokio::test]
 async fn a_slave_can_neither_make_up_which_token_is_valid_nor_alter_it_and_lies_cost_little() {
     let files = Files::new();
-    let setup = files.without_revocations();
+    // A slave of the test's own answers only while it is read from.
+    let setup = files.without_revocations().env("LINK_PING_TIMEOUT_MS", "60000");
     let (one, two) = (setup.start_proxy().await, setup.start_proxy().await);
     let (mut witness, mut liar) = (raw(&one, "witness").await, raw(&two, "liar").await);
     let client = register(one.http).await;

@@ -5,7 +5,6 @@ use harness::client::{Client, McpRequest, Pending};
 use harness::issuer::{SigningKey, TestIssuer};
 use harness::rawslave::{OpenCall, RawSlave, dial, text_result};
 use harness::relay::{CODE, Proxy};
-use harness::wait;
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::handshake::SlaveHello;
 use protocol::mcp::era::Era;
@@ -34,9 +33,10 @@ enum Way {
     Move,
 }
 
-fn allowing(who: &str) -> String {
+/// The policy of one course, whose number makes it another one than that of before.
+fn allowing(who: &str, course: usize) -> String {
     let what = "tools: read, prompts: read, resources: 'res:read'";
-    format!("allow: [{{ who: {{ key: ops }} }}, {{ who: {who}, {what} }}]\n")
+    format!("allow: [{{ who: {{ key: ops }} }}, {{ who: {who}, {what} }}] # {course}\n")
 }
 
 const NOBODY_ELSE: &str = "allow: [{ who: { key: ops } }]\n";
@@ -58,7 +58,8 @@ fn result(method: &str) -> Value {
 }
 
 /// A slave that takes one call at a time.
-async fn slave(proxy: &Proxy, ops: &Client) -> RawSlave {
+async fn slave(proxy: &Proxy) -> RawSlave {
+    let before = proxy.log.len();
     let mut slave = dial(proxy.link).await;
     let hello = SlaveHello { capacity: 1, ..slave.hello("one") };
     slave.authenticate_as(CODE, hello).await;
@@ -69,10 +70,7 @@ async fn slave(proxy: &Proxy, ops: &Client) -> RawSlave {
         "resources": [{ "uri": "res:read", "name": "read" }],
     });
     slave.catalog(&lists).await;
-    wait::until("the slave to be offered", async || {
-        ops.tool_names().await.contains(&"read".to_owned()).then_some(())
-    })
-    .await;
+    proxy.log.wait_for_after("Slave offers its tools", before).await;
     slave
 }
 
@@ -88,13 +86,15 @@ struct Scene {
     proxy: Proxy,
     ops: Client,
     client: Client,
+    course: usize,
 }
 
 impl Scene {
     /// Brings a call of the client to where it is decided again, there to find that it is allowed or not. Returns what becomes of it.
-    async fn outcome(&self, way: Way, who: &str, method: &str, is_allowed: bool) -> String {
-        self.files.change(&self.proxy, &allowing(who)).await;
-        let mut slave = slave(&self.proxy, &self.ops).await;
+    async fn outcome(&mut self, way: Way, who: &str, method: &str, is_allowed: bool) -> String {
+        self.course += 1;
+        self.files.change(&self.proxy, &allowing(who, self.course)).await;
+        let mut slave = slave(&self.proxy).await;
         let first = if way == Way::Wait { &self.ops } else { &self.client };
         let mut running = first.start(request(method)).await;
         let opened = slave.receive_open().await;
@@ -109,8 +109,8 @@ impl Scene {
             Way::Wait => slave.end(opened.call, 0, &result(method)).await,
             Way::Retry => fail(&mut slave, &opened).await,
             Way::Move => {
-                slave.disconnect();
-                slave = self::slave(&self.proxy, &self.ops).await;
+                let other = self::slave(&self.proxy).await;
+                std::mem::replace(&mut slave, other).disconnect();
             }
         }
         let mut asked: Pending = match waiting {
@@ -155,7 +155,7 @@ async fn a_request_of_each_kind_and_identity_is_decided_again_on_each_way() {
     claims["groups"] = json!(["token-group"]);
     claims["scope"] = json!("reads");
     let token = format!("Bearer {}", key.token("e", &claims));
-    let mut scene = Scene { client: ops.clone(), ops, files, proxy };
+    let mut scene = Scene { client: ops.clone(), ops, files, proxy, course: 0 };
     for who in WHO {
         let of_token = Client::modern(scene.proxy.http).with_header("authorization", &token);
         scene.client = if who.contains("key") { client(&scene.proxy, "dev") } else { of_token };
