@@ -15,6 +15,7 @@ mod client_metadata;
 mod clock;
 mod consent;
 mod documents;
+mod elsewhere;
 mod fault;
 mod form;
 mod grant;
@@ -48,6 +49,7 @@ pub use passwords::hash as hash_password;
 pub use provider::{Provider, ProviderSettings};
 pub use request::BrokerRequest;
 pub use revocations::{RevocationsFile, RevokedGrant};
+pub use rotation::RotatedGrant;
 pub use server::Broker;
 pub use settings::{BrokerSettings, PublicUrl};
 

@@ -52,7 +52,7 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         REVOCATIONS,
         &[Label::of("reason", &Revoked::LABELS)],
-        "Grants that ended before their time: their client asked this proxy for it, a code or refresh token was used twice here, which is what a thief's use looks like, or another proxy said so through slaves (elsewhere).",
+        "Grants that ended before their time: their client asked this proxy for it, a code or refresh token was used twice, here or here and at another proxy, which is what a thief's use looks like, or another proxy said so through slaves (elsewhere).",
     ),
 ];
 

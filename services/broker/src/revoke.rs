@@ -1,16 +1,14 @@
-//! Revocation: the endpoint (RFC 7009), and what other processes say. Must not know how a revocation reaches others.
+//! The revocation endpoint (RFC 7009). Must not know how a revocation reaches others.
 
 use bytes::Bytes;
 use hyper::Response;
 
-use crate::clock::unix_now;
 use crate::fault::Fault;
 use crate::form::Parameters;
 use crate::grant::{AccessToken, Grant, RefreshToken};
-use crate::metrics::{Endpoint, Revoked, record_revocations};
+use crate::metrics::{Endpoint, Revoked};
 use crate::reply;
 use crate::request::BrokerRequest;
-use crate::revocations::RevokedGrant;
 use crate::seal::Purpose;
 use crate::server::Broker;
 use crate::token::client_of;
@@ -32,26 +30,6 @@ impl Broker {
             self.revoke_grant(&grant, request.now, Revoked::Client);
         }
         Ok(reply::done())
-    }
-
-    /// Returns whether a grant is revoked, of which only the id is known.
-    pub fn is_revoked(&self, family: &str) -> bool {
-        self.revocations.contains(family)
-    }
-
-    /// Revokes grants that were revoked at another process.
-    pub fn take_revocations(&self, grants: Vec<RevokedGrant>) {
-        let new = self.revocations.add(grants, unix_now());
-        if new > 0 {
-            tracing::warn!(grants = new, why = Revoked::Elsewhere.why(), "Grants were revoked");
-            record_revocations(Revoked::Elsewhere, new);
-        }
-    }
-
-    /// Sets the listener for revoked grants, wherever they were revoked: it is called with those of before at once, and then with each
-    /// once. Only the first listener is kept.
-    pub fn on_revocation(&self, listener: impl Fn(&[RevokedGrant]) + Send + Sync + 'static) {
-        self.revocations.listen(listener);
     }
 
     fn grant_of(&self, text: &str) -> Option<Grant> {

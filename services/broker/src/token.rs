@@ -9,10 +9,9 @@ use crate::consent::CODE_LIFETIME;
 use crate::fault::Fault;
 use crate::form::Parameters;
 use crate::grant::{AccessToken, Code, Grant, RefreshToken, digest, random_id};
-use crate::metrics::{Endpoint, Revoked, record_revocations, record_token};
+use crate::metrics::{Endpoint, Revoked, record_token};
 use crate::reply;
 use crate::request::BrokerRequest;
-use crate::revocations::RevokedGrant;
 use crate::rotation::Position;
 use crate::seal::Purpose;
 use crate::server::Broker;
@@ -58,13 +57,13 @@ impl Broker {
             return Err(refused);
         }
         let grant = self.present(code.grant, now)?;
-        let first = if code.refresh {
-            Some(Position { generation: 0, id: random_id().ok_or(Fault::SERVER)? })
-        } else {
-            None
+        let id = random_id().ok_or(Fault::SERVER)?;
+        let Ok(first) = self.rotation.begin(&grant.family, id, grant.ends) else {
+            self.revoke_grant(&grant, now, Revoked::CodeReuse);
+            return Err(refused);
         };
         let scopes = grant.scopes.clone();
-        self.issue(&grant, scopes, first, now)
+        self.issue(&grant, scopes, code.refresh.then_some(first), now)
     }
 
     fn refresh(&self, parameters: &Parameters, client: &str, now: u64) -> Result<Response<Bytes>, Fault> {
@@ -131,8 +130,7 @@ impl Broker {
     /// Ends everything of a grant.
     pub(crate) fn revoke_grant(&self, grant: &Grant, now: u64, reason: Revoked) {
         tracing::warn!(user = grant.subject.name, why = reason.why(), "A grant was revoked");
-        record_revocations(reason, 1);
-        self.revocations.add(vec![RevokedGrant { family: grant.family.clone(), ends: grant.ends }], now);
+        self.revoke_family(&grant.family, grant.ends, now, reason);
     }
 }
 

@@ -109,7 +109,7 @@ fn rule(cursor: &Cursor<'_>, section: Section, side: Side, at: usize) -> Option<
 }
 
 fn many<'a>(entries: &Map<'a>, key: &str) -> Vec<Cursor<'a>> {
-    entries.get(key).map(|cursor| cursor.one_or_many()).unwrap_or_default()
+    entries.get(key).map(|cursor| cursor.one_or_more()).unwrap_or_default()
 }
 
 /// Reads the scopes that a rule requires: scope tokens (RFC 6749, 3.3), which go into a header as they are.
@@ -134,7 +134,16 @@ fn globs(entries: &Map<'_>, key: &str) -> Option<Vec<Glob>> {
     let glob = |cursor: &Cursor<'_>| {
         Some(Glob::new(&scalar(cursor, "a pattern: a text in which * stands for any text")?))
     };
-    Some(cursor.one_or_many().iter().filter_map(glob).collect())
+    Some(cursor.one_or_more().iter().filter_map(glob).collect())
+}
+
+/// Reads patterns of names, which are never empty; `None` where the key is missing.
+fn names(entries: &Map<'_>, key: &str) -> Option<Vec<Glob>> {
+    let cursor = entries.get(key)?;
+    for name in cursor.one_or_many().iter().filter(|name| name.as_text() == Some("")) {
+        name.error("a pattern that some name fits");
+    }
+    globs(entries, key)
 }
 
 /// Reads a text, number or flag; a number only where nothing of it is lost.
@@ -149,7 +158,7 @@ fn scalar(cursor: &Cursor<'_>, expected: &str) -> Option<String> {
 
 /// Reads whom a rule is about: one description or several.
 pub(crate) fn read_who(cursor: &Cursor<'_>) -> Vec<Who> {
-    cursor.one_or_many().iter().filter_map(one_who).collect()
+    cursor.one_or_more().iter().filter_map(one_who).collect()
 }
 
 fn one_who(cursor: &Cursor<'_>) -> Option<Who> {
@@ -169,7 +178,7 @@ fn one_who(cursor: &Cursor<'_>) -> Option<Who> {
         cursor.error("at least one condition; anyone is written as anyone");
         return None;
     }
-    let of = |key| globs(&entries, key);
+    let of = |key| names(&entries, key);
     Some(Who::Given(Conditions {
         key: of("key"),
         group: of("group"),
@@ -181,7 +190,7 @@ fn one_who(cursor: &Cursor<'_>) -> Option<Who> {
 }
 
 fn what(entries: &Map<'_>) -> Option<What> {
-    let [tools, prompts, resources, methods] = WHAT.map(|key| globs(entries, key));
+    let [tools, prompts, resources, methods] = WHAT.map(|key| names(entries, key));
     if [&tools, &prompts, &resources, &methods].iter().all(|globs| globs.is_none()) {
         return None;
     }
@@ -238,11 +247,7 @@ fn quota(cursor: &Cursor<'_>) -> Option<Quota> {
 }
 
 fn places(cursor: &Cursor<'_>) -> Vec<Places> {
-    let items = cursor.one_or_many();
-    if items.is_empty() {
-        cursor.error("at least one description of slaves");
-    }
-    items.iter().filter_map(place).collect()
+    cursor.one_or_more().iter().filter_map(place).collect()
 }
 
 fn place(cursor: &Cursor<'_>) -> Option<Places> {
@@ -255,7 +260,7 @@ fn place(cursor: &Cursor<'_>) -> Option<Places> {
     let labels = labels.iter().flat_map(|labels| {
         labels.all().filter_map(|(name, _)| Some((name.to_owned(), globs(labels, name)?))).collect::<Vec<_>>()
     });
-    Some(Places { code: globs(&entries, "code"), labels: labels.collect() })
+    Some(Places { code: names(&entries, "code"), labels: labels.collect() })
 }
 
 fn annotations(cursor: &Cursor<'_>) -> AnnotationMatch {
@@ -294,7 +299,7 @@ fn argument(cursor: &Cursor<'_>) -> Option<Argument> {
     }
     let values = |key| {
         let read = |cursor: Cursor<'_>| -> Vec<String> {
-            cursor.one_or_many().iter().filter_map(|one| scalar(one, "a text, number or flag")).collect()
+            cursor.one_or_more().iter().filter_map(|one| scalar(one, "a text, number or flag")).collect()
         };
         entries.get(key).map(read)
     };

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use protocol::link::call::ResponseEvent;
 use protocol::link::fleet::{FleetKey, FleetKeys, FleetProof};
 use protocol::link::frame::{Flags, Frame, FrameKind, HEADER_LEN};
+use protocol::link::grant_fact::{GrantId, MAX_GRANT_FACTS};
 use protocol::link::handshake::{
     PROTOCOL_NAME, ProxyHello, ResumeProof, ResumeSecret, SlaveHello, VERSIONS, close, nonce_text,
 };
@@ -22,7 +23,8 @@ use protocol::link::ids::{CallId, InstanceId, LinkId};
 use protocol::link::limits::{self, LinkLimits};
 use protocol::link::outbox::ACK_DELAY;
 use protocol::link::proxy_end::{ProxyEnd, Sink};
-use protocol::link::revocation::{GrantId, MAX_REVOCATIONS, RevocationFact};
+use protocol::link::revocation::RevocationFact;
+use protocol::link::rotation::RotationFact;
 use protocol::link::session_fact::{SessionEnd, SessionFact};
 use protocol::link::slave_end::{ProxyPeer, SlaveEnd};
 use protocol::mcp::call_message::{CALL_EVENTS, CallEvent, NEVER_OF_A_CALL};
@@ -99,7 +101,7 @@ fn every_kind_flag_code_and_limit_is_there() {
         ("MAX_HEADER", limits::MAX_HEADER),
         ("MAX_CATALOG", MAX_CATALOG),
         ("MAX_BACKENDS", MAX_BACKENDS),
-        ("MAX_REVOCATIONS", MAX_REVOCATIONS),
+        ("MAX_GRANT_FACTS", MAX_GRANT_FACTS),
         ("MAX_SERVER_FACTS", MAX_SERVER_FACTS),
         ("MAX_BACKEND_NAME", MAX_BACKEND_NAME),
         ("MAX_DEPTH", MAX_DEPTH),
@@ -164,7 +166,11 @@ fn every_member_of_session_facts_is_there() {
     let ended = SessionEnd { session: "s".into(), at: 1, tag: [1; 16] };
     let revoked = RevocationFact { until: 1, grant: GrantId([1; 16]), tag: [1; 16] };
     let cancelled = SessionFact::Cancelled(vec!["0".into()]);
-    for fact in [cancelled, SessionFact::Ended(ended), SessionFact::Revoked(vec![revoked])] {
+    let grant = GrantId([1; 16]);
+    let rotated = RotationFact { until: 1, grant, generation: 1, token: [1; 16], tag: [1; 16] };
+    let ended = SessionFact::Ended(ended);
+    let (revoked, rotated) = (SessionFact::Revoked(vec![revoked]), SessionFact::Rotated(vec![rotated]));
+    for fact in [cancelled, ended, revoked, rotated] {
         let fact: serde_json::Value = serde_json::from_slice(&fact.encode()).unwrap();
         for member in members(&fact) {
             assert!(has_row(&document, &[&format!("`{member}`")]), "no row for {member} of session facts");

@@ -10,9 +10,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use protocol::link::fleet::{FleetProof, MAX_FLEET_KEYS, signed_text};
+use protocol::link::grant_fact::GrantId;
 use protocol::link::ids::InstanceId;
 use protocol::link::peers::PeerFact;
-use protocol::link::revocation::{GrantId, RevocationFact};
+use protocol::link::revocation::RevocationFact;
+use protocol::link::rotation::RotationFact;
 use protocol::link::session_fact::SessionEnd;
 use protocol::mcp::request_state::{StateLabel, process_digest};
 use runtime::secret::{SessionKey, SessionKeys};
@@ -99,6 +101,16 @@ impl Fleet {
         self.is_tagged(&RevocationFact::text(fact.grant, fact.until), &fact.tag)
     }
 
+    /// Makes a fact about an issued token anew, with the tag of the first session key.
+    pub(crate) fn rotation(&self, fact: &RotationFact) -> RotationFact {
+        RotationFact { tag: self.tag(&fact.text()), ..*fact }
+    }
+
+    /// Returns whether a proxy of the fleet made the fact.
+    pub(crate) fn is_genuine_rotation(&self, fact: &RotationFact) -> bool {
+        self.is_tagged(&fact.text(), &fact.tag)
+    }
+
     /// Returns whether a proxy of the fleet made the fact.
     pub(crate) fn is_genuine(&self, end: &SessionEnd) -> bool {
         self.is_tagged(&SessionEnd::text(&end.session, end.at), &end.tag)
@@ -178,6 +190,14 @@ mod tests {
         let fact = one.revocation(GrantId([1; 16]), 7);
         let genuine = [&two, &both, &other].map(|fleet| fleet.is_genuine_revocation(&fact));
         assert_eq!(genuine, [true, true, false]);
+        let issued = one.rotation(&untagged(3));
+        let genuine = [&two, &both, &other].map(|fleet| fleet.is_genuine_rotation(&issued));
+        assert_eq!(genuine, [true, true, false]);
+    }
+
+    fn untagged(generation: u64) -> RotationFact {
+        let grant = GrantId([1; 16]);
+        RotationFact { until: 7, grant, generation, token: [2; 16], tag: [0; 16] }
     }
 
     #[test]
@@ -207,7 +227,18 @@ mod tests {
         ] {
             assert!(!fleet.is_genuine_revocation(&changed), "{changed:?}");
         }
+        let issued = fleet.rotation(&untagged(3));
+        for changed in [
+            RotationFact { until: 8, ..issued },
+            RotationFact { grant: GrantId([2; 16]), ..issued },
+            RotationFact { generation: 4, ..issued },
+            RotationFact { token: [3; 16], ..issued },
+            RotationFact { tag: revoked.tag, ..issued },
+        ] {
+            assert!(!fleet.is_genuine_rotation(&changed), "{changed:?}");
+        }
         // A tag of one kind of fact is none of another.
+        assert!(!fleet.is_genuine_revocation(&RevocationFact { tag: issued.tag, ..revoked }));
         let crossed = SessionEnd { session: revoked.grant.to_string(), at: revoked.until, tag: revoked.tag };
         assert!(!fleet.is_genuine(&crossed));
         let crossed = SessionEnd { session: fact.instance.to_string(), at: fact.at, tag: fact.tag };

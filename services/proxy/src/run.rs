@@ -32,7 +32,7 @@ use crate::dispatch::{ActiveSettings, CallTimes, Dispatcher, Forwarder, Policies
 use crate::fleet::Fleet;
 use crate::links::{
     AcceptContext, Admission, CatalogAccounts, LinkTimes, Registry, announce_changes, announce_revocations,
-    count_addresses, follow_codes, serve_slaves,
+    announce_rotations, count_addresses, follow_codes, serve_slaves,
 };
 use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
@@ -166,6 +166,7 @@ impl Core {
         let mut tasks = vec![
             spawn(announce_changes(Arc::clone(&self.registry))),
             spawn(announce_revocations(Arc::clone(&self.registry))),
+            spawn(announce_rotations(Arc::clone(&self.registry))),
             spawn(self.dispatcher.clone().follow_changes()),
         ];
         let peers = config.peers.clone();

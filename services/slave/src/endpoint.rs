@@ -6,12 +6,12 @@
 mod call_table;
 mod events;
 mod expiry;
+mod grant_facts;
+mod known_grant_facts;
 mod known_proxies;
-mod known_revocations;
 mod links;
 mod proven_proxy;
 mod proxies;
-mod revocations;
 mod shutdown;
 mod sink;
 mod stage;

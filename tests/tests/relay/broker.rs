@@ -2,6 +2,7 @@
 
 mod ends;
 mod fleet;
+mod rotation;
 mod setup;
 mod walk;
 

@@ -7,11 +7,15 @@ mod matrix;
 mod operate;
 mod operators;
 mod slave;
+mod ways;
 
 use std::path::PathBuf;
 
 use harness::client::Client;
+use harness::http::{Exchange, request};
 use harness::relay::{Proxy, Setup, Slave};
+use harness::wait;
+use hyper::Method;
 use tempfile::TempDir;
 
 /// Keys of the tests: each is its name with a prefix.
@@ -69,4 +73,18 @@ impl Files {
 /// The client with the key of this name.
 fn client(proxy: &Proxy, name: &str) -> Client {
     Client::modern(proxy.http).with_header("authorization", &format!("Bearer key-of-{name}"))
+}
+
+/// Waits until a call waits for a slave.
+async fn waits(proxy: &Proxy) {
+    wait::until("a call to wait", async || {
+        let headers = vec![("authorization".to_owned(), "Bearer key-of-ops".to_owned())];
+        let mut exchange =
+            Exchange::start(proxy.http, request(Method::GET, "/metrics", &headers, Vec::new())).await;
+        exchange.head().await;
+        let text = String::from_utf8(exchange.rest().await).unwrap();
+        let is_one = |line: &str| line.starts_with("mcp_relay_queue_length{") && line.ends_with(" 1");
+        text.lines().any(is_one).then_some(())
+    })
+    .await;
 }

@@ -61,14 +61,14 @@ const STEPS: &[Explanation] = &[
     ),
     step(
         "client keys",
-        "AUTH_BEARER_KEYS, AUTH_ISSUERS, ALLOW_ANONYMOUS and the address of the port were compared.",
+        "AUTH_BEARER_KEYS, AUTH_ISSUERS, OAUTH_BROKER, ALLOW_ANONYMOUS and the address of the port were compared.",
         "Whoever reaches the port may call every tool, or nobody but this machine and private networks may.",
-        "Set AUTH_BEARER_KEYS or AUTH_ISSUERS before the port is reachable by others.",
+        "Set AUTH_BEARER_KEYS, AUTH_ISSUERS or OAUTH_BROKER before the port is reachable by others.",
     ),
     step(
         "operators' keys",
         "OPS_KEYS was looked at.",
-        "Keys of clients read metrics, API and status page, too.",
+        "Keys of clients, or addresses nearby, read metrics, API and status page, too.",
         "Set OPS_KEYS where clients are not operators.",
     ),
     step(

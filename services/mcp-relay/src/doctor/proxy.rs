@@ -74,7 +74,9 @@ fn secrets(report: &mut Report, Setup { config, codes_file, .. }: &Setup) {
             "SESSION_KEY is not set: sessions end with the process, and replicas do not know each other's",
         ),
     }
-    access::examine(report, &config.common, config.tls.client_certificates);
+    let certificates = config.tls.client_certificates;
+    let others = access::OtherCredentials { certificates, broker: config.broker.is_some() };
+    access::examine(report, &config.common, others);
     if config.slave_mode == SlaveMode::Single && codes > 1 {
         report.warn("slave mode", "SLAVE_MODE=single with several codes: slaves will replace each other");
     }

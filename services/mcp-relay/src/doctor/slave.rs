@@ -22,7 +22,7 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
     let config = SlaveConfig { launcher: ::slave::launcher::this_program(), ..loaded.config };
     report.good("configuration", format!("every variable can be used; the name is {}", config.name));
     configuration::report_warnings(report, &loaded.warnings, snapshot);
-    access::examine(report, &config.common, None);
+    access::examine(report, &config.common, access::OtherCredentials::default());
     ways::examine(report, &config.common);
     for (name, url) in ::slave::http_servers(&config) {
         ways::url(report, &format!("backend {name}"), &url, &config.common.ways);

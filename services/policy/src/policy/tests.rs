@@ -237,6 +237,43 @@ denny: []
     assert!(Policy::parse(slaves, Side::Proxy).is_ok() && Policy::parse(slaves, Side::Slave).is_err());
 }
 
+/// An empty list where a rule is limited would be no limit (`arguments`, `requires_scope`), a denial of nobody (`who`) or of nothing.
+#[test]
+fn an_empty_list_and_an_empty_pattern_limit_nothing_and_are_refused() {
+    let wholes = "allow: []\ndeny: []\nquotas: []\ntests: []\n";
+    assert!(Policy::parse(wholes, Side::Proxy).is_ok(), "no rules are rules");
+    let of = |key: &str, value: &str| match key {
+        "who" => format!("deny: [{{ who: {value} }}]"),
+        "key" | "group" | "subject" | "issuer" | "scope" | "certificate" => {
+            format!("deny: [{{ who: {{ {key}: {value} }} }}]")
+        }
+        "equals" | "in" | "glob" => {
+            format!("allow: [{{ who: anyone, arguments: {{ pointer: /x, {key}: {value} }} }}]")
+        }
+        "code" => format!("allow: [{{ who: anyone, slaves: {{ code: {value} }} }}]"),
+        "label" => format!("allow: [{{ who: anyone, slaves: {{ labels: {{ env: {value} }} }} }}]"),
+        "metrics" | "api" | "ui" | "operate" => format!("operators: {{ {key}: {value} }}"),
+        "quota" => format!("quotas: [{{ name: a, calls: 1, who: anyone, tools: {value} }}]"),
+        _ => format!("allow: [{{ who: anyone, {key}: {value} }}]"),
+    };
+    let names = ["key", "group", "subject", "issuer", "scope", "certificate", "code", "tools", "prompts"];
+    let names = names.into_iter().chain(["resources", "methods", "quota"]);
+    for key in names.clone() {
+        assert!(Policy::parse(&of(key, "''"), Side::Proxy).is_err(), "{key}: ''");
+        assert!(Policy::parse(&of(key, "[a, '']"), Side::Proxy).is_err(), "{key}: [a, '']");
+        assert!(Policy::parse(&of(key, "[a]"), Side::Proxy).is_ok(), "{key}");
+    }
+    for key in ["equals", "in", "glob", "label"] {
+        assert!(Policy::parse(&of(key, "''"), Side::Proxy).is_ok(), "{key}: an empty text is a value");
+    }
+    let others = ["who", "slaves", "arguments", "requires_scope", "equals", "in", "glob", "label"];
+    let roles = ["metrics", "api", "ui", "operate"];
+    for key in names.chain(others).chain(roles) {
+        let problems = Policy::parse(&of(key, "[]"), Side::Proxy).err().map(|error| error.to_string());
+        assert!(problems.is_some_and(|text| text.contains("at least one entry")), "{key}: []");
+    }
+}
+
 #[test]
 fn clients_that_no_rule_tells_apart_are_equal() {
     let policy = parse("allow: [{ who: { group: dev }, tools: a }]");

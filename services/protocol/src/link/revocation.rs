@@ -4,32 +4,10 @@
 use std::fmt;
 
 use crate::link::base64url;
+use crate::link::grant_fact::{GrantFact, GrantId};
 
-/// Most facts of one fleet that are remembered for a peer that comes back; those that end first are forgotten first.
-pub const MAX_REVOCATIONS: usize = 4096;
-
-/// Most facts in one frame, which must fit one chunk.
-pub const MAX_TOLD_REVOCATIONS: usize = 512;
-
-/// Id of a grant: all codes and tokens of the grant have it, and none follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GrantId(pub [u8; 16]);
-
-impl GrantId {
-    /// Reads what [`fmt::Display`] writes; `None` for anything else.
-    pub fn parse(text: &str) -> Option<Self> {
-        base64url::decode(text).map(Self)
-    }
-}
-
-impl fmt::Display for GrantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base64url::encode(&self.0))
-    }
-}
-
-/// Revocation of a grant, as a proxy says it. Ordered by the end of the grant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Revocation of a grant, as a proxy says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevocationFact {
     /// When the grant would have ended, in seconds since 1970: from then on the fact is of no use.
     pub until: u64,
@@ -61,12 +39,26 @@ impl fmt::Display for RevocationFact {
     }
 }
 
+impl GrantFact for RevocationFact {
+    fn grant(&self) -> GrantId {
+        self.grant
+    }
+
+    fn until(&self) -> u64 {
+        self.until
+    }
+
+    fn is_news_after(&self, known: &Self) -> bool {
+        self != known
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_fact_has_one_text_and_those_that_end_first_come_first() {
+    fn a_fact_has_one_text() {
         let fact = RevocationFact { until: 1_795_737_600, grant: GrantId([7; 16]), tag: [9; 16] };
         let text = fact.to_string();
         assert_eq!(text, "BwcHBwcHBwcHBwcHBwcHBw.1795737600.CQkJCQkJCQkJCQkJCQkJCQ");
@@ -82,7 +74,11 @@ mod tests {
         ] {
             assert_eq!(RevocationFact::parse(&bad), None, "{bad}");
         }
-        let later = RevocationFact { until: fact.until + 1, grant: GrantId([0; 16]), tag: [0; 16] };
-        assert!(fact < later);
+    }
+
+    #[test]
+    fn a_fact_is_news_once_and_again_under_another_key() {
+        let fact = RevocationFact { until: 5, grant: GrantId([7; 16]), tag: [9; 16] };
+        assert!(!fact.is_news_after(&fact) && fact.is_news_after(&RevocationFact { tag: [1; 16], ..fact }));
     }
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::link::base64url;
 use crate::link::fleet::MAX_FLEET_KEYS;
-use crate::link::revocation::{MAX_TOLD_REVOCATIONS, RevocationFact};
+use crate::link::grant_fact::MAX_TOLD_GRANT_FACTS;
+use crate::link::revocation::RevocationFact;
+use crate::link::rotation::RotationFact;
 use crate::mcp::log_level::LogLevel;
 use crate::mcp::object::Object;
 
@@ -39,8 +41,10 @@ pub enum SessionFact {
     },
     /// The client ended its session.
     Ended(SessionEnd),
-    /// Grants of the proxies' OAuth broker were revoked. At most [`MAX_TOLD_REVOCATIONS`].
+    /// Grants of the proxies' OAuth broker were revoked. At most [`MAX_TOLD_GRANT_FACTS`].
     Revoked(Vec<RevocationFact>),
+    /// The proxies' OAuth broker issued refresh tokens in place of older ones. At most [`MAX_TOLD_GRANT_FACTS`].
+    Rotated(Vec<RotationFact>),
 }
 
 /// End of a client's session, as the proxy says it where the client ended it. Slaves pass it on to the other proxies.
@@ -83,6 +87,18 @@ struct Wire {
     notified: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     revoked: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rotated: Vec<String>,
+}
+
+/// Writes as many facts as are told in one frame.
+fn to_texts<F: ToString>(facts: &[F]) -> Vec<String> {
+    facts.iter().take(MAX_TOLD_GRANT_FACTS).map(ToString::to_string).collect()
+}
+
+/// Reads facts. Texts that are none are left out: a later version may have others.
+fn from_texts<F>(texts: &[String], parse: fn(&str) -> Option<F>) -> Vec<F> {
+    texts.iter().take(MAX_TOLD_GRANT_FACTS).filter_map(|text| parse(text)).collect()
 }
 
 impl SessionFact {
@@ -106,10 +122,8 @@ impl SessionFact {
                 tag: Some(base64url::encode(&end.tag)),
                 ..Wire::default()
             },
-            Self::Revoked(facts) => {
-                let facts = facts.iter().take(MAX_TOLD_REVOCATIONS);
-                Wire { revoked: facts.map(ToString::to_string).collect(), ..Wire::default() }
-            }
+            Self::Revoked(facts) => Wire { revoked: to_texts(facts), ..Wire::default() },
+            Self::Rotated(facts) => Wire { rotated: to_texts(facts), ..Wire::default() },
         };
         serde_json::to_vec(&wire).unwrap_or_default().into()
     }
@@ -134,10 +148,11 @@ impl SessionFact {
                 cancel.truncate(MAX_FLEET_KEYS);
                 Some(Self::Cancelled(cancel))
             }
-            // Texts that are no facts are left out: a later version may have others.
             Wire { ended: false, revoked, .. } if !revoked.is_empty() => {
-                let texts = revoked.iter().take(MAX_TOLD_REVOCATIONS);
-                Some(Self::Revoked(texts.filter_map(|text| RevocationFact::parse(text)).collect()))
+                Some(Self::Revoked(from_texts(&revoked, RevocationFact::parse)))
+            }
+            Wire { ended: false, rotated, .. } if !rotated.is_empty() => {
+                Some(Self::Rotated(from_texts(&rotated, RotationFact::parse)))
             }
             _ => None,
         }
@@ -147,8 +162,8 @@ impl SessionFact {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::grant_fact::GrantId;
     use crate::link::limits::MAX_CHUNK;
-    use crate::link::revocation::GrantId;
 
     #[test]
     fn revocations_are_told_at_most_as_many_as_fit_a_chunk_and_what_is_none_is_left_out() {
@@ -156,13 +171,32 @@ mod tests {
         let many = SessionFact::Revoked((0..2000).map(|n| fact(u64::MAX - n)).collect()).encode();
         assert!(many.len() <= MAX_CHUNK, "{}", many.len());
         let Some(SessionFact::Revoked(read)) = SessionFact::decode(&many) else { panic!("no revocations") };
-        assert_eq!((read.len(), read[1]), (MAX_TOLD_REVOCATIONS, fact(u64::MAX - 1)));
+        assert_eq!((read.len(), read[1]), (MAX_TOLD_GRANT_FACTS, fact(u64::MAX - 1)));
         let texts: Vec<String> = (0..2000).map(|n| fact(n).to_string()).collect();
         let long = serde_json::json!({ "revoked": texts }).to_string();
         let Some(SessionFact::Revoked(read)) = SessionFact::decode(long.as_bytes()) else { panic!("none") };
-        assert_eq!(read.len(), MAX_TOLD_REVOCATIONS);
+        assert_eq!(read.len(), MAX_TOLD_GRANT_FACTS);
         let mixed = format!(r#"{{"revoked":["x","{}",""]}}"#, fact(5));
         assert_eq!(SessionFact::decode(mixed.as_bytes()), Some(SessionFact::Revoked(vec![fact(5)])));
+    }
+
+    #[test]
+    fn rotations_are_told_at_most_as_many_as_fit_a_chunk() {
+        let fact = |number| RotationFact {
+            until: u64::MAX,
+            grant: GrantId([7; 16]),
+            generation: u64::MAX - number,
+            token: [8; 16],
+            tag: [9; 16],
+        };
+        let many = SessionFact::Rotated((0..2000).map(fact).collect()).encode();
+        assert!(many.len() <= MAX_CHUNK, "{}", many.len());
+        let Some(SessionFact::Rotated(read)) = SessionFact::decode(&many) else { panic!("no rotations") };
+        assert_eq!((read.len(), read[1]), (MAX_TOLD_GRANT_FACTS, fact(1)));
+        let texts: Vec<String> = (0..2000).map(|number| fact(number).to_string()).collect();
+        let long = serde_json::json!({ "rotated": texts }).to_string();
+        let Some(SessionFact::Rotated(read)) = SessionFact::decode(long.as_bytes()) else { panic!("none") };
+        assert_eq!(read.len(), MAX_TOLD_GRANT_FACTS);
     }
 
     #[test]
@@ -180,7 +214,12 @@ mod tests {
         let fact = RevocationFact { until: 5, grant: GrantId([7; 16]), tag: [7; 16] };
         let revoked = SessionFact::Revoked(vec![fact]);
         assert_eq!(revoked.encode(), r#"{"revoked":["BwcHBwcHBwcHBwcHBwcHBw.5.BwcHBwcHBwcHBwcHBwcHBw"]}"#);
-        for fact in [cancelled, ended, level, unsubscribed, notified, revoked] {
+        let fact =
+            RotationFact { until: 5, grant: GrantId([7; 16]), generation: 3, token: [7; 16], tag: [7; 16] };
+        let rotated = SessionFact::Rotated(vec![fact]);
+        let id = "BwcHBwcHBwcHBwcHBwcHBw";
+        assert_eq!(rotated.encode(), format!(r#"{{"rotated":["{id}.5.3.{id}.{id}"]}}"#));
+        for fact in [cancelled, ended, level, unsubscribed, notified, revoked, rotated] {
             assert_eq!(SessionFact::decode(&fact.encode()), Some(fact));
         }
         for bad in [
@@ -195,6 +234,8 @@ mod tests {
             r#"{"notified":"{}"}"#,
             r#"{"revoked":[]}"#,
             r#"{"revoked":"x"}"#,
+            r#"{"rotated":[]}"#,
+            r#"{"rotated":{}}"#,
             r#"{"session":"s","ended":true,"at":5,"tag":"x"}"#,
         ] {
             assert_eq!(SessionFact::decode(bad.as_bytes()), None, "{bad}");

@@ -176,6 +176,7 @@ mod tests {
             ("{code: hush, name: a, provide: [{tool: t, exclusive: hush}]}", "true or false"),
             ("{code: hush, name: a, provide: [{tool: t, digest: hush}]}", "sha256: and 64 hex digits"),
             ("{code: hush, name: a, provide: [{tool: 't*', digest: hush}]}", "no digest beside a prefix"),
+            ("{code: hush, name: a, provide: [{tool: t, digest: []}]}", "at least one entry"),
             ("{code: hush, weight: 0}", "from 1 to 10000"),
             ("{code: hush, capacity: hush}", "a whole number"),
             ("{code: 'hush,hush'}", "commas"),

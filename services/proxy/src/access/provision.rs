@@ -53,7 +53,7 @@ fn item(cursor: &Cursor<'_>) -> Option<Provision> {
         Some(flag) => exclusive(&flag)?,
         None => Provided::Shared,
     };
-    let pins = entries.get("digest").map(|digests| digests.one_or_many()).unwrap_or_default();
+    let pins = entries.get("digest").map(|digests| digests.one_or_more()).unwrap_or_default();
     let digests: Vec<DefinitionDigest> = pins.iter().filter_map(digest).collect();
     let prefix = tool.as_ref().filter(|tool| tool.exact_name().is_none());
     if let (Some(_), Some(pin)) = (prefix, pins.first()) {

@@ -9,7 +9,6 @@ use protocol::link::session_fact::SessionEnd;
 use super::close_reason::CloseReason;
 use super::registry::Registry;
 use super::slave::Slave;
-use crate::metrics;
 
 impl Registry {
     /// Sends facts about a client session to every slave. Slaves whose link is down get them when they are back.
@@ -35,16 +34,11 @@ impl Registry {
     /// fleet can end a session.
     pub(super) fn on_forwarded_session_end(&self, end: &SessionEnd, slave: &Slave) {
         let now = Instant::now();
-        if slave.false_facts.is_distrusted(now) {
+        if slave.is_distrusted(now) {
             return;
         }
         if !self.fleet().is_genuine(end) {
-            slave.false_facts.record(now);
-            metrics::record_rejected_fact("session");
-            return tracing::debug!(
-                slave = slave.name,
-                "A session end that no proxy of the fleet made is ignored"
-            );
+            return slave.record_false_fact("session", now);
         }
         if let Some(listener) = self.session_end.get() {
             listener(end);

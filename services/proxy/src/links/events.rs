@@ -31,13 +31,14 @@ pub(super) fn on_event(event: &ProxyEvent, slave: &Slave, registry: &Registry) -
         }
         ProxyEvent::Peers(json) => {
             if let Some(peers) = Peers::decode(json) {
-                registry.peers().report(slave.key, &peers.proxies, Instant::now());
+                registry.peers().report(slave.key, &peers.proxies, &slave.false_peers, Instant::now());
             }
         }
         ProxyEvent::Session(json) => {
             match SessionFact::decode(json) {
                 Some(SessionFact::Ended(end)) => registry.on_forwarded_session_end(&end, slave),
                 Some(SessionFact::Revoked(facts)) => registry.on_forwarded_revocations(&facts, slave),
+                Some(SessionFact::Rotated(facts)) => registry.on_forwarded_rotations(&facts, slave),
                 // A cancellation, for one, has no meaning in this direction.
                 _ => {}
             }

@@ -11,6 +11,9 @@ use super::disconnect::DisconnectReason;
 use super::slave::{LinkState, Slave};
 use crate::metrics;
 
+/// Most malformed answers within a minute; with one more the link is closed (docs/PROTOCOL.md, "Limits").
+const MAX_BAD_ANSWERS: u32 = 100;
+
 /// Result of [`Slave::poll_timers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timers {
@@ -108,7 +111,7 @@ impl Slave {
     /// Counts an answer that its call may not have; too many in a short time close the link. `kind` is what is wrong.
     pub(crate) fn record_bad_answer(&self, kind: &'static str, now: Instant) {
         metrics::record_bad_answer(&self.name, kind);
-        if self.bad_answers.record(now) {
+        if self.bad_answers.record(now) > MAX_BAD_ANSWERS {
             self.close(CloseReason::BadAnswers);
         }
     }

@@ -13,6 +13,8 @@ use protocol::link::ids::InstanceId;
 use protocol::link::peers::{MAX_PEERS, PEER_FACT_VALIDITY, PeerFact, Peers};
 use tokio::sync::Notify;
 
+use super::event_window::EventWindow;
+use super::false_facts::MAX_FALSE_FACTS;
 use crate::fleet::{FactError, Fleet};
 use crate::metrics;
 
@@ -76,14 +78,27 @@ impl PeerTable {
         [(self.own(), None)].into_iter().chain(others).collect()
     }
 
-    /// Records which proxies a slave is linked to, in place of its last report. Facts of no proxy of the fleet are left out.
-    pub(super) fn report(&self, slave: u64, facts: &BTreeSet<PeerFact>, now: Instant) {
+    /// Records which proxies a slave is linked to, in place of its last report. Facts of no proxy of the fleet are left out, and counted as
+    /// the slave's `rejected` ones: beyond [`MAX_FALSE_FACTS`] within a minute no more of its facts are checked.
+    pub(super) fn report(
+        &self,
+        slave: u64,
+        facts: &BTreeSet<PeerFact>,
+        rejected: &EventWindow,
+        now: Instant,
+    ) {
         let mut accepted = BTreeMap::new();
         for fact in facts.iter().filter(|fact| fact.instance != self.own()) {
+            if rejected.count(now) >= MAX_FALSE_FACTS {
+                break;
+            }
             match self.fleet.check(fact) {
                 // The set is ordered by time within an instance: the newest fact remains.
                 Ok(()) => drop(accepted.insert(fact.instance, *fact)),
-                Err(error) => self.reject(fact.instance, error, now),
+                Err(error) => {
+                    rejected.record(now);
+                    self.reject(fact.instance, error, now);
+                }
             }
         }
         let mut state = self.state.lock();
@@ -184,13 +199,13 @@ mod tests {
     #[test]
     fn a_proxy_is_known_until_its_entry_expires_after_the_last_report() {
         let (table, start) = (table(), Instant::now());
-        table.report(10, &facts(&[1, 2, 3]), start);
-        table.report(11, &facts(&[2]), start);
+        table.report(10, &facts(&[1, 2, 3]), &EventWindow::default(), start);
+        table.report(11, &facts(&[2]), &EventWindow::default(), start);
         assert_eq!(table.known().instances(), ids(&[1, 2, 3]));
-        table.report(10, &facts(&[1]), start);
+        table.report(10, &facts(&[1]), &EventWindow::default(), start);
         assert_eq!(table.expire(start), Some(start + PEER_TTL), "no slave reports 3");
         assert_eq!(table.known().instances(), ids(&[1, 2, 3]));
-        table.report(10, &facts(&[3]), start);
+        table.report(10, &facts(&[3]), &EventWindow::default(), start);
         assert_eq!(table.expire(start + PEER_TTL), None, "3 is reported again");
         table.remove_report(10, start);
         table.remove_report(11, start);
@@ -205,15 +220,36 @@ mod tests {
         made_up.insert(PeerFact { instance: InstanceId(3), at: 1, tag: [0; 16] });
         made_up.insert(Fleet::new(InstanceId(4), &[SessionKey::derive("b")]).unwrap().own_fact());
         made_up.insert(PeerFact { instance: InstanceId(5), ..fleet(2).own_fact() });
-        table.report(10, &made_up, now);
+        table.report(10, &made_up, &EventWindow::default(), now);
         assert_eq!(table.known().instances(), ids(&[1, 2]));
+    }
+
+    /// A false fact costs a check, a true one after too many false ones none.
+    #[test]
+    fn a_slave_that_makes_many_up_is_not_listened_to_for_a_while_and_others_are() {
+        let (table, now) = (table(), Instant::now());
+        let (liar, honest) = (EventWindow::default(), EventWindow::default());
+        let made_up = |id| PeerFact { instance: InstanceId(id), at: 1, tag: [0; 16] };
+        let lies: BTreeSet<_> = (100..500).map(made_up).collect();
+        let later = now + super::super::event_window::WINDOW;
+        for at in [now, later] {
+            let mut told = lies.clone();
+            told.extend(facts(&[2]));
+            table.report(10, &told, &liar, at);
+            assert_eq!(liar.count(at), MAX_FALSE_FACTS, "no more was checked");
+            assert_eq!(table.known().instances(), ids(&[1, 2]), "what came before the lies");
+            table.report(10, &facts(&[3]), &liar, at);
+            assert_eq!((liar.count(at), table.known().instances()), (MAX_FALSE_FACTS, ids(&[1, 2])));
+        }
+        table.report(11, &facts(&[3]), &honest, later);
+        assert_eq!(table.known().instances(), ids(&[1, 2, 3]));
     }
 
     #[test]
     fn memory_is_bounded_whatever_slaves_report() {
         let (table, start) = (table(), Instant::now());
         let many: Vec<u64> = (2..2000).collect();
-        table.report(10, &facts(&many), start);
+        table.report(10, &facts(&many), &EventWindow::default(), start);
         assert!(table.known().proxies.len() <= MAX_PEERS);
     }
 }

@@ -75,7 +75,7 @@ impl Registry {
         let generation = slave.link_up(hello.map_or(0, |hello| hello.window), now);
         // Peers may have changed since the proxy's hello was written.
         slave.send_peers(&self.peers().known().encode());
-        self.tell_known_revocations(&slave);
+        self.tell_known_grants(&slave);
         if self.draining.load(Ordering::Acquire) {
             slave.send_drain();
         }

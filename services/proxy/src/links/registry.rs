@@ -11,9 +11,9 @@ use protocol::link::session_fact::SessionEnd;
 use tokio::sync::Notify;
 
 use super::catalog::CatalogAccounts;
+use super::grant_tables::GrantTables;
 use super::held::HeldProcesses;
 use super::peers::PeerTable;
-use super::revocation_table::RevocationTable;
 use super::slave::Slave;
 use crate::balance::outliers::OutlierDetector;
 use crate::config::EjectionPolicy;
@@ -38,7 +38,7 @@ pub(crate) struct Registry {
     /// What operators drain.
     pub(super) held: Mutex<HeldProcesses>,
     pub(super) session_end: OnceLock<SessionEndListener>,
-    pub(super) revocations: RevocationTable,
+    pub(super) grants: GrantTables,
     /// Notified when it has changed which slave offers what.
     pub(crate) changed: Notify,
 }
@@ -80,7 +80,7 @@ impl Registry {
             draining: AtomicBool::new(false),
             held: Mutex::default(),
             session_end: OnceLock::new(),
-            revocations: RevocationTable::default(),
+            grants: GrantTables::default(),
             changed: Notify::new(),
         })
     }

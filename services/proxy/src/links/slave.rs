@@ -14,10 +14,9 @@ use protocol::link::proxy_end::ProxyEnd;
 use protocol::mcp::catalog::Catalog;
 
 use super::awaited::Awaited;
-use super::bad_answers::BadAnswers;
 use super::bounds::BoundsReport;
 use super::catalog::AnnouncedCatalog;
-use super::false_facts::FalseFacts;
+use super::event_window::EventWindow;
 use super::health::{Health, HealthSnapshot};
 use super::info::SlaveInfo;
 use super::offer::EffectiveOffer;
@@ -88,8 +87,12 @@ pub(crate) struct Slave {
     pub(super) since: Instant,
     /// The `CloseReason` with which the current link is to be closed; 0: none.
     pub(super) close_request: AtomicU8,
-    pub(super) bad_answers: BadAnswers,
-    pub(super) false_facts: FalseFacts,
+    /// Malformed answers on the current link.
+    pub(super) bad_answers: EventWindow,
+    /// Facts about sessions and grants that no proxy of the fleet made.
+    pub(super) false_facts: EventWindow,
+    /// Facts about proxies that are not accepted. Apart from the others: slaves of two fleets report both.
+    pub(super) false_peers: EventWindow,
     pub(super) awaited: Awaited,
 }
 
@@ -166,8 +169,9 @@ impl Slave {
             has_catalog: AtomicBool::new(false),
             since: Instant::now(),
             close_request: AtomicU8::new(0),
-            bad_answers: BadAnswers::default(),
-            false_facts: FalseFacts::default(),
+            bad_answers: EventWindow::default(),
+            false_facts: EventWindow::default(),
+            false_peers: EventWindow::default(),
             awaited: Awaited::default(),
         }
     }

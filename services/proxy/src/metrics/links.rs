@@ -171,7 +171,7 @@ pub(crate) fn set_draining() {
     gauge!(DRAINING).set(1);
 }
 
-/// Counts a fact of another proxy, passed on by a slave, that is not accepted. `kind`: `peer`, `revocation` or `session`.
+/// Counts a fact of another proxy, passed on by a slave, that is not accepted. `kind`: `peer`, `revocation`, `rotation` or `session`.
 pub(crate) fn record_rejected_fact(kind: &'static str) {
     counter!(REJECTED_FACTS, "kind" => kind).increment(1);
 }

@@ -262,8 +262,8 @@ pub const LINKS: &[Metric] = &[
     Metric::gauge(PEERS, &[], "Proxies that slaves are linked to, including this one."),
     Metric::counter(
         REJECTED_FACTS,
-        &[Label::of("kind", &["peer", "revocation", "session"])],
-        "Facts of other proxies, passed on by slaves, that this proxy does not accept: made with another SESSION_KEY, too old, or made up. peer: a proxy; revocation: of a grant of the OAuth broker; session: the end of a client's session.",
+        &[Label::of("kind", &["peer", "revocation", "rotation", "session"])],
+        "Facts of other proxies, passed on by slaves, that this proxy does not accept: made with another SESSION_KEY, too old, or made up. peer: a proxy; revocation: of a grant of the OAuth broker; rotation: a refresh token that the broker issued; session: the end of a client's session.",
     ),
 ];
 

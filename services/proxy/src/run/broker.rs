@@ -6,19 +6,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, Request, Response};
-use broker::{Access, Broker, BrokerRequest, MAX_BODY, RevokedGrant};
+use broker::{Access, Broker, BrokerRequest, MAX_BODY, RevokedGrant, RotatedGrant};
 use bytes::Bytes;
 use front::{AccessToken, Answering, Authority, Issued, TokenEnd};
+use protocol::link::grant_fact::GrantId;
 use protocol::link::identity::Identity;
-use protocol::link::revocation::GrantId;
 use runtime::follow::ReloadSignal;
 use runtime::secret::SessionKeys;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::ProxyConfig;
-use crate::links::{Grants, Registry};
+use crate::links::{Grants, IssuedToken, Registry};
 
-/// Creates the broker, where it is switched on. What is revoked at proxies of the fleet is told among them by the registry.
+/// Creates the broker, where it is switched on. What is revoked and issued at proxies of the fleet is told among them by the registry.
 pub(super) fn start(config: &ProxyConfig, registry: &Arc<Registry>) -> Option<Arc<Broker>> {
     let read = config.broker.as_ref()?;
     let users = read.user_store();
@@ -29,11 +29,17 @@ pub(super) fn start(config: &ProxyConfig, registry: &Arc<Registry>) -> Option<Ar
     );
     let broker = Arc::new(Broker::new(read.settings.clone(), &config.common.session.keys, users));
     registry.set_grants(BrokerGrants(Arc::clone(&broker)));
-    let registry = Arc::downgrade(registry);
+    let (revoking, issuing) = (Arc::downgrade(registry), Arc::downgrade(registry));
     broker.on_revocation(move |revoked| {
-        if let Some(registry) = registry.upgrade() {
+        if let Some(registry) = revoking.upgrade() {
             let grant = |grant: &RevokedGrant| Some((GrantId::parse(&grant.family)?, grant.ends));
             registry.tell_revoked(&revoked.iter().filter_map(grant).collect());
+        }
+    });
+    broker.on_rotation(move |rotated| {
+        if let (Some(registry), Some(grant)) = (issuing.upgrade(), GrantId::parse(&rotated.family)) {
+            let RotatedGrant { ends: until, generation, token, .. } = *rotated;
+            registry.tell_issued(IssuedToken { grant, until, generation, token });
         }
     });
     Some(broker)
@@ -51,6 +57,19 @@ impl Grants for BrokerGrants {
         let grant = |(id, ends): (&GrantId, &u64)| RevokedGrant { family: id.to_string(), ends: *ends };
         self.0.take_revocations(grants.iter().map(grant).collect());
     }
+
+    fn knows(&self, issued: &IssuedToken) -> bool {
+        self.0.knows_rotation(&rotated(issued))
+    }
+
+    fn on_issued(&self, issued: &IssuedToken) {
+        self.0.take_rotation(&rotated(issued));
+    }
+}
+
+fn rotated(issued: &IssuedToken) -> RotatedGrant {
+    let IssuedToken { grant, until, generation, token } = *issued;
+    RotatedGrant { family: grant.to_string(), ends: until, generation, token }
 }
 
 /// Replaces the keys that the broker's records are sealed with.

@@ -93,6 +93,16 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Returns what [`Self::one_or_many`] does, and reports an empty list: where the items limit something, no item would be read as no
+    /// limit by some and as nothing by others.
+    pub fn one_or_more(&self) -> Vec<Cursor<'a>> {
+        let items = self.one_or_many();
+        if items.is_empty() {
+            self.error("at least one entry, or the key left out");
+        }
+        items
+    }
+
     fn each(&self, list: &'a [Node]) -> Vec<Cursor<'a>> {
         let item = |(n, node)| Cursor { node, path: format!("{}[{n}]", self.path), ..self.clone() };
         list.iter().enumerate().map(item).collect()
@@ -267,6 +277,15 @@ extra: x
             })
         });
         read.err().map(|problems| problems.0.iter().map(ToString::to_string).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_said_in_the_words_of_whoever_writes_files() {
+        let [twice] = &problems("limit: 5\nlimit: 5\n", Rendered::Open)[..] else { panic!("one problem") };
+        assert!(
+            twice.contains("line 2") && twice.contains("duplicate mapping key: limit at line 2"),
+            "{twice}"
+        );
     }
 
     #[test]

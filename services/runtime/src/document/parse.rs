@@ -6,6 +6,9 @@ use super::cursor::Cursor;
 use super::node::{Kind, Node};
 use super::problem::{DocumentProblem, DocumentProblems, ProblemList, Rendered};
 
+/// What the parser advises programmers, which nobody who writes a file can follow.
+const ADVICE: &str = ", set DuplicateKeyPolicy in Options if acceptable";
+
 /// A YAML file, parsed.
 #[derive(Clone, Debug)]
 pub struct Document(Node);
@@ -26,7 +29,10 @@ impl Document {
                 let line = error.location().map_or(0, |location| location.line());
                 // The parser's messages quote the file.
                 let expected = match shown {
-                    Rendered::Open => format!("YAML that can be read ({})", error.without_snippet()),
+                    Rendered::Open => {
+                        let why = error.without_snippet().to_string().replace(ADVICE, "");
+                        format!("YAML that can be read ({why})")
+                    }
                     Rendered::Hidden => "YAML that can be read, without duplicate keys".to_owned(),
                 };
                 let problem = DocumentProblem { line, path: String::new(), value: String::new(), expected };

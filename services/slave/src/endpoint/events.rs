@@ -111,6 +111,7 @@ impl Endpoint {
                 self.forward_session_end(from, json);
             }
             Some(SessionFact::Revoked(facts)) => self.on_revocations(from, &facts),
+            Some(SessionFact::Rotated(facts)) => self.on_rotations(from, &facts),
             None => tracing::warn!("The proxy sent a session fact that cannot be read"),
         }
     }

@@ -56,7 +56,7 @@ impl Endpoint {
         state.proxies.add(id, proxy, code_generation);
         self.on_proxies_changed(&mut state);
         if let Some(proxy) = proxy {
-            state.tell_revocations(id, proxy);
+            state.tell_grant_facts(id, proxy);
         }
         (id, wake)
     }

@@ -9,13 +9,15 @@ use parking_lot::Mutex;
 use protocol::link::frame::Flags;
 use protocol::link::ids::{CallId, LinkId};
 use protocol::link::limits::LinkLimits;
+use protocol::link::revocation::RevocationFact;
+use protocol::link::rotation::RotationFact;
 use protocol::link::slave_end::{SlaveEnd, WriteOutcome};
 use protocol::mcp::request_state::{has_state, with_label};
 use tokio::sync::{Notify, watch};
 
 use super::call_table::CallTable;
+use super::known_grant_facts::KnownGrantFacts;
 use super::known_proxies::{KnownProxies, PeerDiscovery};
-use super::known_revocations::KnownRevocations;
 use super::stage::Stage;
 use super::state_labels::StateLabels;
 use crate::call::{CallEnd, Execute};
@@ -41,7 +43,8 @@ pub(super) struct State {
     pub(super) last_link: u64,
     pub(super) proxies: KnownProxies,
     pub(super) labels: StateLabels,
-    pub(super) revocations: KnownRevocations,
+    pub(super) revocations: KnownGrantFacts<RevocationFact>,
+    pub(super) rotations: KnownGrantFacts<RotationFact>,
     /// Requests of plain proxies that run, or whose answers were not sent.
     pub(super) plain_calls: usize,
     /// The last report of linked proxies that was sent to proxies.
@@ -77,7 +80,8 @@ impl Endpoint {
             last_link: 0,
             proxies: KnownProxies::default(),
             labels: StateLabels::default(),
-            revocations: KnownRevocations::default(),
+            revocations: KnownGrantFacts::default(),
+            rotations: KnownGrantFacts::default(),
             plain_calls: 0,
             reported: Bytes::new(),
         };

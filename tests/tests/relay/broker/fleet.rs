@@ -10,14 +10,14 @@ use protocol::link::handshake::SlaveHello;
 use super::*;
 
 /// A slave that dials both proxies, and is linked to both.
-async fn slave(name: &str, proxies: [&Proxy; 2]) -> Slave {
+pub(super) async fn slave(name: &str, proxies: [&Proxy; 2]) -> Slave {
     let urls = proxies.map(|proxy| format!("ws://{}", proxy.link)).join(",");
     let slave = Setup::slave(name, proxies[0].link).env("PROXY_SERVER_URL", urls).start_slave().await;
     linked(&slave).await;
     slave
 }
 
-async fn linked(slave: &Slave) {
+pub(super) async fn linked(slave: &Slave) {
     wait::until("a link to each proxy", async || {
         let body = harness::http::get(slave.http, "/readyz").await.1;
         (serde_json::from_str::<Value>(&body).unwrap()["links"] == 2).then_some(())
@@ -26,11 +26,11 @@ async fn linked(slave: &Slave) {
 }
 
 /// A grant of a client: its access token and its refresh token.
-async fn grant(at: SocketAddr, client: &str) -> (String, String) {
+pub(super) async fn grant(at: SocketAddr, client: &str) -> (String, String) {
     redeem(at, client, &code([at; 3], client).await).await
 }
 
-async fn refused(at: SocketAddr, access: &str) {
+pub(super) async fn refused(at: SocketAddr, access: &str) {
     wait::until("a proxy to refuse the token", async || {
         (bearer(at, access).tools_status().await == 401).then_some(())
     })
@@ -44,7 +44,7 @@ async fn reuse(at: SocketAddr, client: &str, refresh_token: &str) {
 }
 
 /// Starts a proxy again that has ended, at the same port for slaves.
-async fn restarted(setup: &Setup, proxy: Proxy) -> Proxy {
+pub(super) async fn restarted(setup: &Setup, proxy: Proxy) -> Proxy {
     let port = proxy.link.port().to_string();
     drop(proxy);
     setup.clone().env("PROXY_WS_PORT", port).start_proxy().await
@@ -103,17 +103,28 @@ async fn a_slave_that_links_later_tells_a_proxy_that_starts_again() {
 }
 
 /// Links a slave of the test's own, which passes on what it wants.
-async fn raw(proxy: &Proxy, name: &str) -> RawSlave {
+pub(super) async fn raw(proxy: &Proxy, name: &str) -> RawSlave {
     let mut slave = dial(proxy.link).await;
     let hello = SlaveHello { linked: Some(Vec::new()), ..slave.hello(name) };
     slave.authenticate_as(CODE, hello).await;
     slave
 }
 
-async fn tell(slave: &mut RawSlave, facts: &[String]) {
+pub(super) async fn tell(slave: &mut RawSlave, kind: &str, facts: &[String]) {
     for facts in facts.chunks(512) {
-        let payload = json!({ "revoked": facts }).to_string().into_bytes().into();
+        let payload = json!({ kind: facts }).to_string().into_bytes().into();
         slave.send(Frame { payload, ..Frame::bare(FrameKind::Session, CallId::LINK, 0) }).await;
+    }
+}
+
+/// Returns what a slave is told next of this kind, while it may be told of other kinds.
+pub(super) async fn told(slave: &mut RawSlave, kind: &str) -> Vec<String> {
+    loop {
+        let payload = slave.frame(FrameKind::Session).await.payload;
+        let facts: HashMap<String, Vec<String>> = serde_json::from_slice(&payload).unwrap();
+        if let Some(facts) = facts.get(kind) {
+            return facts.clone();
+        }
     }
 }
 
@@ -127,9 +138,8 @@ async fn a_slave_can_neither_make_a_revocation_up_nor_alter_one_and_lies_cost_li
     let (kept, _) = grant(one.http, &client).await;
     let (access, refresh_token) = grant(one.http, &client).await;
     reuse(one.http, &client, &refresh_token).await;
-    let told: Value = serde_json::from_slice(&witness.frame(FrameKind::Session).await.payload).unwrap();
-    let genuine = told["revoked"][0].as_str().unwrap().to_owned();
-    assert_eq!(told, json!({ "revoked": [genuine] }));
+    let told = told(&mut witness, "revoked").await;
+    let [genuine] = <[String; 1]>::try_from(told).unwrap();
     let [grant, until, tag] = genuine.split('.').collect::<Vec<_>>()[..] else { panic!("{genuine}") };
     let later = until.parse::<u64>().unwrap() + 1;
     let mut lies = vec![
@@ -139,14 +149,14 @@ async fn a_slave_can_neither_make_a_revocation_up_nor_alter_one_and_lies_cost_li
         format!("{grant}.{until}"),
     ];
     lies.extend((0..20_000).map(|n| format!("{n:021}A.{until}.{tag}")));
-    tell(&mut liar, &lies).await;
+    tell(&mut liar, "revoked", &lies).await;
     let rejected = async || {
         let scrape = Scrape::of(two.http).await;
         scrape.sum("mcp_relay_rejected_facts_total", &["kind=\"revocation\""])
     };
     wait::until("the lies to be noticed", async || (rejected().await > 63.5).then_some(())).await;
     // Who lied is not believed for a while, even with the truth; a catalog that comes after it shows that it was read.
-    tell(&mut liar, std::slice::from_ref(&genuine)).await;
+    tell(&mut liar, "revoked", std::slice::from_ref(&genuine)).await;
     liar.catalog(&json!({ "tools": [harness::rawslave::definition("mark")] })).await;
     wait::until("what the liar said to be read", async || {
         bearer(two.http, &access).tool_names().await.contains(&"mark".to_owned()).then_some(())
@@ -156,7 +166,7 @@ async fn a_slave_can_neither_make_a_revocation_up_nor_alter_one_and_lies_cost_li
     assert_eq!(bearer(two.http, &access).tools_status().await, 200);
     // The fact as it was said, by another slave.
     let mut honest = raw(&two, "honest").await;
-    tell(&mut honest, &[genuine.clone(), genuine]).await;
+    tell(&mut honest, "revoked", &[genuine.clone(), genuine]).await;
     refused(two.http, &access).await;
     assert_eq!(bearer(two.http, &kept).tools_status().await, 200);
 }

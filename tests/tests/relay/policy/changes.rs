@@ -1,13 +1,10 @@
 //! Changes of the policy file: calls that wait are decided again, streams tell of one's own view, and a file that is gone allows nothing.
 
 use harness::client::McpRequest;
-use harness::http::{Exchange, request};
 use harness::relay::{Setup, sleep_args};
-use harness::wait;
-use hyper::Method;
 use serde_json::json;
 
-use super::{Files, client};
+use super::{Files, client, waits};
 
 const OPEN: &str = "allow: [{ who: { key: [dev, ops] }, tools: '*' }]\n";
 
@@ -39,16 +36,7 @@ async fn a_call_that_waits_is_decided_again() {
     let running = ops.start(McpRequest::tool(1, "sleep", sleep_args(600.0, 1))).await;
     proxy.log.wait_for("Forwarding request to slave").await;
     let mut waiting = dev.start(McpRequest::tool(2, "echo", json!({ "text": "x" }))).await;
-    wait::until("a call to wait", async || {
-        let headers = vec![("authorization".to_owned(), "Bearer key-of-ops".to_owned())];
-        let mut exchange =
-            Exchange::start(proxy.http, request(Method::GET, "/metrics", &headers, Vec::new())).await;
-        exchange.head().await;
-        let text = String::from_utf8(exchange.rest().await).unwrap();
-        let is_echo = |line: &&str| line.starts_with("mcp_relay_queue_length{") && line.contains("\"echo\"");
-        text.lines().find(is_echo).filter(|line| line.ends_with(" 1")).map(drop)
-    })
-    .await;
+    waits(&proxy).await;
     files.change(&proxy, "allow: [{ who: { key: dev }, tools: sleep }, { who: { key: ops } }]\n").await;
     assert_eq!(waiting.finish().await.kind(), "unknown_tool");
     drop(running);

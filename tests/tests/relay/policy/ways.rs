@@ -1,0 +1,175 @@
+//! The ways on which a request that was allowed is decided again before it is somewhere else: it waits, is run again, or moves. For each
+//! kind of what is asked for, and each kind of who asks.
+
+use harness::client::{Client, McpRequest, Pending};
+use harness::issuer::{SigningKey, TestIssuer};
+use harness::rawslave::{OpenCall, RawSlave, dial, text_result};
+use harness::relay::{CODE, Proxy};
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::handshake::SlaveHello;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
+use serde_json::{Value, json};
+
+use super::{Files, client, waits};
+
+const RESOURCE: &str = "https://relay.example/mcp";
+
+/// What a rule may say of the one client, and the credential that is asked for below.
+const WHO: [&str; 4] =
+    ["{ key: dev }", "{ group: token-group }", "{ subject: ada, issuer: 'http://*' }", "{ scope: reads }"];
+
+/// What can be asked for, and how whoever may not is told.
+const KINDS: [(&str, &str); 3] = [
+    ("tools/call", "unknown_tool"),
+    ("prompts/get", "unknown_prompt"),
+    ("resources/read", "unknown_resource"),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Wait,
+    Retry,
+    Move,
+}
+
+/// The policy of one course, whose number makes it another one than that of before.
+fn allowing(who: &str, course: usize) -> String {
+    let what = "tools: read, prompts: read, resources: 'res:read'";
+    format!("allow: [{{ who: {{ key: ops }} }}, {{ who: {who}, {what} }}] # {course}\n")
+}
+
+const NOBODY_ELSE: &str = "allow: [{ who: { key: ops } }]\n";
+
+fn request(method: &str) -> McpRequest {
+    let params = match method {
+        "resources/read" => json!({ "uri": "res:read" }),
+        _ => json!({ "name": "read" }),
+    };
+    McpRequest::new(1, method, params)
+}
+
+fn result(method: &str) -> Value {
+    match method {
+        "resources/read" => json!({ "resultType": "complete", "contents": [] }),
+        "prompts/get" => json!({ "resultType": "complete", "messages": [] }),
+        _ => text_result("read"),
+    }
+}
+
+/// A slave that takes one call at a time.
+async fn slave(proxy: &Proxy) -> RawSlave {
+    let before = proxy.log.len();
+    let mut slave = dial(proxy.link).await;
+    let hello = SlaveHello { capacity: 1, ..slave.hello("one") };
+    slave.authenticate_as(CODE, hello).await;
+    let tool = json!({ "name": "read", "inputSchema": { "type": "object" }, "annotations": { "readOnlyHint": true } });
+    let lists = json!({
+        "tools": [tool],
+        "prompts": [{ "name": "read" }],
+        "resources": [{ "uri": "res:read", "name": "read" }],
+    });
+    slave.catalog(&lists).await;
+    proxy.log.wait_for_after("Slave offers its tools", before).await;
+    slave
+}
+
+async fn fail(slave: &mut RawSlave, opened: &OpenCall) {
+    let failure = Failure::BackendFailed { backend: "b".into(), reason: "died".into(), retry_after: None };
+    let frame = Frame::bare(FrameKind::End, opened.call, 0);
+    let payload = failure.error_object(Era::Legacy).into();
+    slave.send(Frame { payload, flags: Flags::ERROR, ..frame }).await;
+}
+
+struct Scene {
+    files: Files,
+    proxy: Proxy,
+    ops: Client,
+    client: Client,
+    course: usize,
+}
+
+impl Scene {
+    /// Brings a call of the client to where it is decided again, there to find that it is allowed or not. Returns what becomes of it.
+    async fn outcome(&mut self, way: Way, who: &str, method: &str, is_allowed: bool) -> String {
+        self.course += 1;
+        self.files.change(&self.proxy, &allowing(who, self.course)).await;
+        let mut slave = slave(&self.proxy).await;
+        let first = if way == Way::Wait { &self.ops } else { &self.client };
+        let mut running = first.start(request(method)).await;
+        let opened = slave.receive_open().await;
+        let waiting = if way == Way::Wait { Some(self.client.start(request(method)).await) } else { None };
+        if waiting.is_some() {
+            waits(&self.proxy).await;
+        }
+        if !is_allowed {
+            self.files.change(&self.proxy, NOBODY_ELSE).await;
+        }
+        match way {
+            Way::Wait => slave.end(opened.call, 0, &result(method)).await,
+            Way::Retry => fail(&mut slave, &opened).await,
+            Way::Move => {
+                let other = self::slave(&self.proxy).await;
+                std::mem::replace(&mut slave, other).disconnect();
+            }
+        }
+        let mut asked: Pending = match waiting {
+            Some(waiting) => {
+                running.finish().await.result();
+                waiting
+            }
+            None => running,
+        };
+        // Whatever the slave gets next is the client's call, if that is allowed.
+        let mut other = if is_allowed { None } else { Some(self.ops.start(request(method)).await) };
+        let again = slave.receive_open().await;
+        let subject =
+            again.header.identity.as_ref().map(|identity| identity.subject.clone()).unwrap_or_default();
+        assert_eq!(
+            subject == "ops",
+            !is_allowed,
+            "{way:?} {who} {method}: the slave got a call of {subject}"
+        );
+        slave.end(again.call, 0, &result(method)).await;
+        if let Some(other) = &mut other {
+            other.finish().await.result();
+        }
+        let answer = asked.finish().await;
+        if answer.response().get("result").is_some() { "ok".to_owned() } else { answer.kind().to_owned() }
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_each_kind_and_identity_is_decided_again_on_each_way() {
+    let key = SigningKey::ec();
+    let issuer = TestIssuer::start(&[key.jwk("e")]).await;
+    let files = Files::new(NOBODY_ELSE);
+    std::fs::write(files.path("issuers.yaml"), format!("issuers:\n- issuer: {}\n", issuer.url)).unwrap();
+    let setup =
+        files.proxy().env("PUBLIC_URL", RESOURCE).env("RETRY_IDEMPOTENT", "1").env("LINK_GRACE", "0.3");
+    // The slave of this test answers only while it is read from.
+    let setup = setup.env("LINK_PING_TIMEOUT_MS", "60000");
+    let proxy = setup.env("AUTH_ISSUERS", files.path("issuers.yaml").to_str().unwrap()).start_proxy().await;
+    let ops = client(&proxy, "ops");
+    let mut claims = issuer.claims("ada", RESOURCE);
+    claims["groups"] = json!(["token-group"]);
+    claims["scope"] = json!("reads");
+    let token = format!("Bearer {}", key.token("e", &claims));
+    let mut scene = Scene { client: ops.clone(), ops, files, proxy, course: 0 };
+    for who in WHO {
+        let of_token = Client::modern(scene.proxy.http).with_header("authorization", &token);
+        scene.client = if who.contains("key") { client(&scene.proxy, "dev") } else { of_token };
+        for (method, unknown) in KINDS {
+            for way in [Way::Wait, Way::Retry, Way::Move] {
+                assert_eq!(scene.outcome(way, who, method, true).await, "ok", "{way:?} {who} {method}");
+                let denied = scene.outcome(way, who, method, false).await;
+                let expected = match way {
+                    Way::Wait => unknown,
+                    Way::Retry => "backend_failed",
+                    Way::Move => "outcome_unknown",
+                };
+                assert_eq!(denied, expected, "{way:?} {who} {method}");
+            }
+        }
+    }
+}
