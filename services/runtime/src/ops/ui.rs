@@ -15,7 +15,8 @@ use crate::config::StatusPage;
 const FRAME: &str = include_str!("ui/frame.html");
 
 /// Sections that tables refer to by their name in braces.
-const SECTIONS: [(&str, &str); 5] = [
+const SECTIONS: [(&str, &str); 6] = [
+    ("{facts}", include_str!("ui/facts.html")),
     ("{calls}", include_str!("ui/calls.html")),
     ("{live}", include_str!("ui/live.html")),
     ("{recent}", include_str!("ui/recent.html")),
@@ -82,7 +83,7 @@ pub struct CallColumns {
 
 /// Returns the page at `/ui/`, its scripts and its style, and the redirections to it from `/ui` and `/`. `role` is the server's name until its status is loaded;
 /// `tables` is HTML that may name the sections
-/// `{calls}`, `{live}`, `{recent}`, `{log}` and `{one_calls}`, and `{try}` and `{drain}` of a page that operates.
+/// `{facts}`, `{calls}`, `{live}`, `{recent}`, `{log}` and `{one_calls}`, and `{try}` and `{drain}` of a page that operates.
 pub fn pages(role: &str, tables: &str, columns: CallColumns, kind: StatusPage) -> Vec<Page> {
     let is_full = kind == StatusPage::Full;
     let operate = OPERATE.iter().map(|(name, section)| (name, if is_full { *section } else { "" }));
@@ -143,7 +144,8 @@ mod tests {
             has_trace: true,
         };
         let page = |kind| {
-            let pages = pages("proxy", "{calls}{live}{recent}{log}{one_calls}{try}{drain}", columns, kind);
+            let pages =
+                pages("proxy", "{facts}{calls}{live}{recent}{log}{one_calls}{try}{drain}", columns, kind);
             let Content::Text(_, text) = pages[2].content.clone() else { panic!("no text") };
             let text = String::from_utf8(text.to_vec()).unwrap();
             assert!(!text.contains('{'), "{text}");
