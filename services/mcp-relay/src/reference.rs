@@ -33,7 +33,7 @@ const TITLES: [&str; 10] = [
 const INTROS: [&str; 10] = [
     "Read only where no subcommand sets the mode (`mcp-relay proxy`, `mcp-relay slave`).",
     "Read by the proxy, by slaves and by the standalone server.",
-    "For networks that allow outbound connections only through a forward proxy: the link of a slave, HTTP backends, the OTLP collector and the keys of token issuers use it. See [The way out through forward proxies](run/forward-proxies.md).",
+    "For networks that allow outbound connections only through a forward proxy: the link of a slave, HTTP backends, the OTLP collector and the keys of token issuers use it. See [Outbound connections through forward proxies](run/forward-proxies.md).",
     "Read by the proxy.",
     "Read by the proxy. The sections `pools:` and `limits:` of the `ROUTES` file override them for some tools, clients and slaves.",
     "Read by the proxy. See [OAuth broker](secure/broker.md).",
