@@ -5,6 +5,7 @@ use harness::client::{Client, McpRequest, Pending};
 use harness::issuer::{SigningKey, TestIssuer};
 use harness::rawslave::{OpenCall, RawSlave, dial, text_result};
 use harness::relay::{CODE, Proxy};
+use harness::wait;
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::handshake::SlaveHello;
 use protocol::mcp::era::Era;
@@ -57,8 +58,16 @@ fn result(method: &str) -> Value {
     }
 }
 
+/// Waits until the tool is listed, or is not any more.
+async fn listed(ops: &Client, is_there: bool) {
+    wait::until("the tool in the list, or out of it", async || {
+        (ops.tool_names().await.contains(&"read".to_owned()) == is_there).then_some(())
+    })
+    .await;
+}
+
 /// A slave that takes one call at a time.
-async fn slave(proxy: &Proxy) -> RawSlave {
+async fn slave(proxy: &Proxy, ops: &Client) -> RawSlave {
     let before = proxy.log.len();
     let mut slave = dial(proxy.link).await;
     let hello = SlaveHello { capacity: 1, ..slave.hello("one") };
@@ -71,6 +80,7 @@ async fn slave(proxy: &Proxy) -> RawSlave {
     });
     slave.catalog(&lists).await;
     proxy.log.wait_for_after("Slave offers its tools", before).await;
+    listed(ops, true).await;
     slave
 }
 
@@ -94,7 +104,7 @@ impl Scene {
     async fn outcome(&mut self, way: Way, who: &str, method: &str, is_allowed: bool) -> String {
         self.course += 1;
         self.files.change(&self.proxy, &allowing(who, self.course)).await;
-        let mut slave = slave(&self.proxy).await;
+        let mut slave = slave(&self.proxy, &self.ops).await;
         let first = if way == Way::Wait { &self.ops } else { &self.client };
         let mut running = first.start(request(method)).await;
         let opened = slave.receive_open().await;
@@ -109,7 +119,7 @@ impl Scene {
             Way::Wait => slave.end(opened.call, 0, &result(method)).await,
             Way::Retry => fail(&mut slave, &opened).await,
             Way::Move => {
-                let other = self::slave(&self.proxy).await;
+                let other = self::slave(&self.proxy, &self.ops).await;
                 std::mem::replace(&mut slave, other).disconnect();
             }
         }
@@ -135,6 +145,8 @@ impl Scene {
             other.finish().await.result();
         }
         let answer = asked.finish().await;
+        slave.disconnect();
+        listed(&self.ops, false).await;
         if answer.response().get("result").is_some() { "ok".to_owned() } else { answer.kind().to_owned() }
     }
 }
