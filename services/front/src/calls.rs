@@ -56,6 +56,11 @@ impl CallContext<'_> {
         session.map(|session| format!("session {session}")).or_else(address)
     }
 
+    /// Returns whether a client is known by its address alone, or by nothing.
+    pub(crate) fn client_is_address(&self, session: Option<&str>) -> bool {
+        self.principal == Principal::ANYONE && session.is_none()
+    }
+
     /// Returns the client as rules of the policy see it.
     pub fn requester(&self) -> Requester<'_> {
         self.credential.requester()

@@ -21,6 +21,8 @@ pub struct Introduction {
     has_completions: bool,
     /// A legacy backend takes calls of tools as tasks.
     has_tasks: bool,
+    /// Of one that does, the tasks can be listed.
+    has_task_lists: bool,
     /// Extensions by name, as the first backend with each wrote them.
     extensions: BTreeMap<String, String>,
     /// Experimental capabilities of legacy backends, in the same way.
@@ -39,6 +41,7 @@ impl Introduction {
             introduction.has_updates |= facts.capability(&["resources", "subscribe"]).is_some();
             introduction.has_completions |= facts.capability(&["completions"]).is_some();
             introduction.has_tasks |= facts.capability(&["tasks", "requests", "tools", "call"]).is_some();
+            introduction.has_task_lists |= facts.lists_tasks();
             add(&mut introduction.extensions, facts.capability(&["extensions"]));
             add(&mut introduction.experimental, facts.capability(&["experimental"]));
             let text = facts.instructions.as_deref().filter(|text| !text.trim().is_empty());
@@ -78,8 +81,9 @@ impl Introduction {
             members.push(r#""completions":{}"#.to_owned());
         }
         if self.has_tasks && era == Era::Legacy {
-            // No list: tasks of other clients and slaves would have to be left out of it.
-            members.push(r#""tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#.to_owned());
+            let list = if self.has_task_lists { r#""list":{},"# } else { "" };
+            members
+                .push(format!(r#""tasks":{{{list}"cancel":{{}},"requests":{{"tools":{{"call":{{}}}}}}}}"#));
         }
         let (name, named) = match era {
             Era::Legacy => ("experimental", &self.experimental),
@@ -151,6 +155,27 @@ mod tests {
             both.capabilities(Era::Modern),
             r#"{"logging":{},"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"extensions":{"a/b":{"z":1.0},"io.modelcontextprotocol/tasks":{}}}"#
         );
+    }
+
+    #[test]
+    fn lists_of_tasks_are_announced_where_a_backend_has_them_and_its_slave_can_list_them() {
+        let tasks = |own: &str, carries: &str| {
+            let calls = r#""requests":{"tools":{"call":{}}}"#;
+            facts(&format!(
+                r#"{{"era":"legacy","capabilities":{{"tasks":{{{own}{calls}}}}},"carries":[{carries}]}}"#
+            ))
+        };
+        let (lists, old, without) =
+            (tasks(r#""list":{},"#, r#""tasks""#), tasks(r#""list":{},"#, ""), tasks("", r#""tasks""#));
+        for (servers, expected) in [
+            (vec![("a", &lists)], r#""tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}"#),
+            (vec![("a", &old), ("b", &without)], r#""tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#),
+            (vec![("a", &old), ("b", &lists)], r#""tasks":{"list":{},"#),
+        ] {
+            let introduction = Introduction::of(servers);
+            assert!(introduction.capabilities(Era::Legacy).contains(expected), "{expected}");
+            assert!(!introduction.capabilities(Era::Modern).contains("tasks"));
+        }
     }
 
     #[test]

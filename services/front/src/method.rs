@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use protocol::link::header::{CallHeader, CallPlace, Purpose, RawJson};
 use protocol::mcp::catalog::ListKind;
-use protocol::mcp::entry_array::Page;
+use protocol::mcp::entry_array::{MAX_PAGE, Page};
 use protocol::mcp::envelope::{EnvelopeError, Params, Text};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
@@ -33,9 +33,6 @@ const MAX_ECHOED_CHARS: usize = 128;
 
 /// Longest notification of a client that is passed on, in bytes (docs/PROTOCOL.md, "Call header and session facts").
 const MAX_NOTIFICATION: usize = 16_384;
-
-/// Longest page of a list, in bytes: one that fits is sent as a whole.
-const MAX_PAGE: usize = 1024 * 1024;
 
 /// The version of the existing server, whatever its clients ask for.
 const EXISTING_VERSION: Version = Version::V2025_06_18;
@@ -159,6 +156,11 @@ impl<C: Calls> Edge<C> {
         caller: Caller,
         context: CallContext<'_>,
     ) -> Result<C::Stream, Failure> {
+        if request.method == "tasks/list" && context.client_is_address(caller.session.as_deref()) {
+            // Several clients may have one address, and a list needs no id that only one of them knows.
+            let text = "tasks are listed for a session: send Mcp-Session-Id";
+            return Err(Failure::InvalidRequest(text.into()));
+        }
         let named = request.params.subject(subject);
         if named.is_none() && subject != Subject::Nothing {
             return Err(Failure::InvalidParams(unnamed(subject).into()));
@@ -182,6 +184,7 @@ impl<C: Calls> Edge<C> {
             session: caller.session,
             resumable: caller.place.is_some(),
             place: caller.place,
+            task_status: subject == Subject::Task && caller.era == Era::Legacy,
             client_capabilities: caller.capabilities.as_deref().and_then(raw_json),
             traceparent: trace.traceparent,
             tracestate: trace.tracestate,

@@ -24,5 +24,6 @@ pub mod scan;
 pub mod shown_name;
 pub mod splice;
 pub mod subscription;
+pub mod task_list;
 pub mod trace_context;
 pub mod uri_template;

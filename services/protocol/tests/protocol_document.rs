@@ -134,6 +134,7 @@ fn full_header() -> CallHeader {
         purpose: Purpose::Reply,
         client_capabilities: Some(RawJson(RawValue::from_string("{}".into()).unwrap())),
         resumable: true,
+        task_status: true,
         place: None,
         era: Era::Legacy,
         version: Version::NEWEST_LEGACY,

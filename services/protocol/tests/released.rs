@@ -10,6 +10,7 @@ use bytes::Bytes;
 use pair::{CALL, GRACE, Pair};
 use protocol::link::frame::Flags;
 use protocol::link::outbox::ACK_DELAY;
+use protocol::link::proxy_end::Deadlines;
 use protocol::link::slave_end::{RETENTION_MARGIN, SlaveEvent};
 
 /// What becomes of a retained call between its start and the moment at which the slave learns that its proxy is done with it.
@@ -30,13 +31,22 @@ fn taken(pair: &mut Pair) {
     pair.flow();
 }
 
+/// The call takes longer than its proxy waits.
+fn timed_out(pair: &mut Pair) {
+    let total_deadline = pair.now + GRACE;
+    pair.proxy.set_deadline(CALL, Deadlines { silence_timeout: GRACE, total_deadline }, pair.now);
+    pair.now += GRACE * 2;
+    assert_eq!(pair.proxy.time_out(pair.now), 1);
+    pair.flow();
+}
+
 fn expired(pair: &mut Pair) {
     pair.slave.link_down(pair.link, pair.now);
     pair.now += GRACE + RETENTION_MARGIN;
     pair.slave.expire(pair.now);
 }
 
-const COURSES: [Course; 10] = [
+const COURSES: [Course; 15] = [
     Course {
         what: "a stream with ids, read to its end",
         run: |pair| {
@@ -103,6 +113,44 @@ const COURSES: [Course; 10] = [
         run: |pair| {
             pair.proxy.cancel(CALL);
             pair.flow();
+        },
+        may_return: true,
+    },
+    Course {
+        what: "a call that was cancelled, whose client got no ids",
+        run: |pair| {
+            pair.ear.1.set(true);
+            pair.proxy.cancel(CALL);
+            pair.flow();
+        },
+        may_return: false,
+    },
+    Course { what: "a call that took too long, with a stream of ids", run: timed_out, may_return: true },
+    Course {
+        what: "a call that took too long, whose client got no ids",
+        run: |pair| {
+            pair.ear.1.set(true);
+            timed_out(pair);
+        },
+        may_return: false,
+    },
+    Course {
+        what: "a call that took too long while the link was down, whose client got no ids",
+        run: |pair| {
+            pair.ear.1.set(true);
+            pair.down();
+            timed_out(pair);
+            pair.up();
+            pair.flow();
+        },
+        may_return: false,
+    },
+    Course {
+        what: "a call that took too long after its client had left a stream of ids",
+        run: |pair| {
+            pair.proxy.abandon(CALL, pair.now);
+            pair.ear.1.set(true);
+            timed_out(pair);
         },
         may_return: true,
     },

@@ -40,6 +40,7 @@ mod send;
 mod shown;
 mod slave_wait;
 mod stream;
+mod task_lists;
 mod unnamed;
 mod wait;
 mod withheld;

@@ -19,6 +19,7 @@ mod round_tests;
 mod rounds;
 mod seal;
 mod sink;
+mod task_notes;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -29,4 +30,4 @@ pub(crate) use input::MAY_REQUIRE_INPUT;
 pub(crate) use legacy_client::{LegacyAskSink, OpenAsks};
 pub(crate) use retry::Retry;
 pub(crate) use sink::AskingSink;
-pub(crate) use tasks::{TaskIds, TaskName, owner_digest};
+pub(crate) use tasks::{Shown, TaskIds, TaskName, owner_digest};

@@ -17,6 +17,7 @@ mod registry;
 mod retries;
 mod runner;
 mod stdio_servers;
+mod task_lists;
 mod timeouts;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
 use crate::bridge::{ParkedCalls, TaskIds};
 use crate::call::{CallEnd, CallHandle, CallSink, Execute};
+use crate::client_streams::ClientStreams;
 use crate::metrics::ToolMeter;
 use crate::retention::Retention;
 use crate::trace::CallTrace;
@@ -51,6 +53,7 @@ pub use registry::BackendSnapshot;
 use runner::{CallRunner, IncomingCall};
 pub use stdio_servers::ReloadSummary;
 use stdio_servers::StdioServers;
+use task_lists::{TaskLists, is_task_list};
 
 /// What a backend's process has said beside its answers, redacted as in the log and bounded; empty where
 /// [`ExecutorConfig::log_capture`] keeps no lines.
@@ -82,10 +85,18 @@ impl Executor {
         let policy = CallPolicy::new(config.policy.clone());
         let retention = Retention::new(config.retention);
         retention.follow_time();
-        let registry = Arc::new(BackendRegistry::default());
-        let Started { shutdown, servers, tools } = launch::start_backends(config, &registry);
+        let (registry, streams) = (Arc::new(BackendRegistry::default()), ClientStreams::default());
+        let Started { shutdown, servers, tools } = launch::start_backends(config, &registry, streams.clone());
         registry.all_added();
-        let listeners = Listeners::new(Arc::clone(&registry), policy.clone());
+        let (tasks, owners) = (Arc::new(TaskIds::random()), streams.owners);
+        let listeners =
+            Listeners::new(Arc::clone(&registry), streams.sessions, Arc::clone(&tasks), policy.clone());
+        let task_lists = Arc::new(TaskLists {
+            registry: Arc::clone(&registry),
+            ids: Arc::clone(&tasks),
+            owners: Arc::clone(&owners),
+            policy: policy.clone(),
+        });
         let runner = CallRunner {
             registry,
             limit,
@@ -94,7 +105,9 @@ impl Executor {
             wait,
             parked: ParkedCalls::new(parked_ttl),
             asks: Arc::default(),
-            tasks: TaskIds::random(),
+            tasks,
+            owners,
+            task_lists,
             policy,
             log_levels: Mutex::default(),
             listeners,
@@ -141,6 +154,10 @@ impl Executor {
         }
         if header.purpose == Purpose::Post {
             sink.end(self.runner.listeners.post(&header, &message));
+            return handle;
+        }
+        if is_task_list(&header) {
+            tokio::spawn(Arc::clone(&self.runner.task_lists).serve(header, message, cancelled, sink));
             return handle;
         }
         let mut trace = CallTrace::start(&header, if sink.origin().is_some() { "websocket" } else { "http" });

@@ -5,6 +5,7 @@
 pub mod backends;
 mod bridge;
 pub mod call;
+mod client_streams;
 pub mod config;
 mod dial;
 mod endpoint;
@@ -20,6 +21,7 @@ mod run;
 mod splice;
 mod status;
 mod subscriptions;
+mod task_owners;
 mod trace;
 
 pub use dial::DialError;

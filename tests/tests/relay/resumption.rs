@@ -10,6 +10,7 @@ use harness::relay::{Proxy, Setup, Slave};
 use harness::sse::{Event, Parser};
 use harness::wait;
 use hyper::Method;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const KEY: &str = "the session key of both replicas, long enough";
@@ -257,6 +258,24 @@ async fn nothing_is_kept_of_calls_whose_clients_got_no_ids() {
         while pending.next_event().await.is_some() {}
     }
     keeps(&slave, 2.0).await;
+}
+
+/// The proxy gives the call up, and the slave learns of that only when it goes on.
+#[tokio::test]
+async fn nothing_is_kept_of_a_call_that_took_too_long_where_its_client_got_no_ids() {
+    let (proxies, slave, fixture) = scene(&[("SSE_AFTER_MS", "60000"), ("REQUEST_TIMEOUT", "1")]).await;
+    for (round, proxy) in proxies.iter().enumerate() {
+        let client = Client::legacy(proxy.http).await;
+        let key = format!("late {round}");
+        fixture.open_gate(&key, 0);
+        let mut pending = client.start(McpRequest::tool(1, "run", run_args(&key, 0))).await;
+        fixture.wait_for(&key, "start").await;
+        slave.signal(Signal::SIGSTOP);
+        let answer = pending.finish().await;
+        slave.signal(Signal::SIGCONT);
+        assert_eq!((answer.is_stream(), answer.code()), (false, -32001), "{answer:?}");
+        keeps(&slave, 0.0).await;
+    }
 }
 
 /// The proxy that could say that nobody comes back is gone: what it had not said is not taken for said.

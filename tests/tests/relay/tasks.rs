@@ -1,5 +1,8 @@
 //! Tasks of backends within one era: their ids find the slave and the backend from any proxy, and are of use to their client only.
 
+mod lists;
+mod status;
+
 use harness::client::{Client, McpRequest};
 use harness::fixture::Fixture;
 use harness::relay::{Proxy, Setup, Slave};
@@ -19,11 +22,16 @@ async fn offers(proxy: &Proxy, tool: &str) {
 
 /// A slave of these proxies, with a backend of this era that has tasks.
 async fn slave(proxies: &[&Proxy], era: &str, name: &str) -> (Slave, Fixture) {
+    slave_with(proxies, era, name, "1").await
+}
+
+/// As [`slave`], with a backend whose tasks are of this kind.
+async fn slave_with(proxies: &[&Proxy], era: &str, name: &str, tasks: &str) -> (Slave, Fixture) {
     let fixture = Fixture::default();
     let urls: Vec<String> = proxies.iter().map(|proxy| format!("ws://{}", proxy.link)).collect();
     let setup = Setup::slave(name, proxies[0].link).env("PROXY_SERVER_URL", urls.join(","));
     let slave =
-        fixture.serve_with(setup, &[("FIXTURE_ERA", era), ("FIXTURE_TASKS", "1")]).start_slave().await;
+        fixture.serve_with(setup, &[("FIXTURE_ERA", era), ("FIXTURE_TASKS", tasks)]).start_slave().await;
     for proxy in proxies {
         offers(proxy, "arguments").await;
     }

@@ -149,6 +149,7 @@ async fn next_update(updates: &mut Updates) -> Bytes {
     loop {
         match updates.next().await {
             Some(ListenEvent::Updated(update)) => return event(&update.notification(None)),
+            Some(ListenEvent::Passed(message)) => return event(&message),
             Some(ListenEvent::Watching(_) | ListenEvent::Posted(_)) => {}
             None => *updates = Box::pin(stream::pending()),
         }

@@ -130,7 +130,7 @@ async fn next(mut state: Subscription) -> Option<(Bytes, Subscription)> {
             Awaited::Update(Some(ListenEvent::Updated(update))) => {
                 state.ready_event(&update.notification(Some(&state.id)));
             }
-            Awaited::Update(Some(ListenEvent::Posted(_))) => {}
+            Awaited::Update(Some(ListenEvent::Posted(_) | ListenEvent::Passed(_))) => {}
             Awaited::Update(None) => {
                 state.acknowledge(&[]);
                 state.updates = Box::pin(stream::pending());

@@ -55,6 +55,9 @@ pub struct CallHeader {
     /// (docs/PROTOCOL.md, "Retention").
     #[serde(default, skip_serializing_if = "is_false")]
     pub resumable: bool,
+    /// The client of this request about a task takes the status of the task on the request's stream (2025-11-25, Tasks).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub task_status: bool,
     /// Told where the call runs, where the client may come back to it. Not sent to slaves.
     #[serde(skip)]
     pub place: Option<CallPlace>,
@@ -121,6 +124,8 @@ pub enum Purpose {
     /// Hands the message, a text that proxies have sealed, to the [`Inbox`](Self::Inbox) of the session. Ends with an empty result once it
     /// is there, and with the failure `session_not_found` where the session has none.
     Post,
+    /// Lists the tasks of [`CallHeader::client`] (2025-11-25, Tasks) at all backends of the slave: all on one page.
+    TaskList,
 }
 
 impl Purpose {
@@ -245,6 +250,7 @@ impl CallHeader {
             identity: None,
             client_capabilities: None,
             resumable: false,
+            task_status: false,
             place: None,
             log_level: None,
             request_id: None,

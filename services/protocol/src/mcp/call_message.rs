@@ -10,7 +10,7 @@ mod members;
 mod rules;
 mod token;
 
-pub use kinds::{CALL_EVENTS, CALL_REQUESTS, CallEvent, NEVER_OF_A_CALL};
+pub use kinds::{CALL_EVENTS, CALL_REQUESTS, CallEvent, NEVER_OF_A_CALL, TASK_STATUS, is_extension};
 pub use rules::{CallRules, MessageFault, MessageShape};
 pub use token::ProgressToken;
 

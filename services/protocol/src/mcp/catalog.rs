@@ -22,4 +22,4 @@ pub use part::{
     write_backend, write_gone, write_position, write_state,
 };
 pub use parts::{CatalogParts, HeldList, MergedCatalog};
-pub use server::ServerFacts;
+pub use server::{CARRIES_EXTENSIONS, CARRIES_TASKS, ServerFacts};

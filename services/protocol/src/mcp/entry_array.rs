@@ -10,6 +10,9 @@ use foldhash::fast::FixedState;
 /// Seed of the digests in cursors: the same in all replicas.
 const SEED: u64 = 0x6d63_7072;
 
+/// Longest page of a list, in bytes: one that fits is sent as a whole.
+pub const MAX_PAGE: usize = 1024 * 1024;
+
 /// An array of entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryArray {

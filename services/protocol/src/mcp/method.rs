@@ -74,7 +74,7 @@ pub const METHODS: [Method; 22] = [
     backend("tasks/cancel", Subject::Task, true, true),
     backend("tasks/result", Subject::Task, true, false),
     backend("tasks/update", Subject::Task, false, true),
-    edge("tasks/list", true, false),
+    backend("tasks/list", Subject::Nothing, true, false),
     // Requests that only servers send: a client that sends one gets "method not found" from the edge.
     edge("sampling/createMessage", false, false),
     edge("elicitation/create", false, false),

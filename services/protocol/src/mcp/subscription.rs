@@ -5,7 +5,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::call_message::{CallRules, MessageCheck, MessageShape, TASK_STATUS, is_extension};
 use super::envelope::Text;
+use super::era::Era;
 use super::members::{self, ExactMembers, Members};
 use super::object::Object;
 
@@ -230,6 +232,8 @@ pub enum ListenEvent {
     Updated(ResourceUpdate),
     /// A client posted a message at another proxy: a text of [`is_sealed`] that the proxies understand.
     Posted(Bytes),
+    /// A notification for a legacy session, as it stands: the status of a task, or one of an extension.
+    Passed(Bytes),
 }
 
 /// Returns whether a text may be a sealed message: Base64 for URLs.
@@ -244,20 +248,25 @@ impl ListenEvent {
         struct Notification<'a> {
             #[serde(borrow)]
             method: Text<'a>,
-            #[serde(borrow)]
-            params: &'a RawValue,
+            #[serde(borrow, default)]
+            params: Option<&'a RawValue>,
         }
         let Object(Notification { method, params }) = serde_json::from_slice(event).ok()?;
         match method.as_str() {
-            UPDATED => ResourceUpdate::of_params(params).map(Self::Updated),
+            UPDATED => ResourceUpdate::of_params(params?).map(Self::Updated),
             ACKNOWLEDGED => {
                 let Object(ListenParams { notifications: Object(filter) }) =
-                    serde_json::from_str(params.get()).ok()?;
+                    serde_json::from_str(params?.get()).ok()?;
                 Some(Self::Watching(filter.resource_subscriptions))
             }
             POSTED => {
-                let text = params.get().strip_prefix('"')?.strip_suffix('"')?.as_bytes();
+                let text = params?.get().strip_prefix('"')?.strip_suffix('"')?.as_bytes();
                 is_sealed(text).then(|| Self::Posted(Bytes::copy_from_slice(text)))
+            }
+            method if method == TASK_STATUS || is_extension(method.as_bytes()) => {
+                let rules = CallRules { era: Era::Legacy, label: None, token: None };
+                let is_sound = MessageCheck::whole(MessageShape::Event, event, rules).is_ok();
+                is_sound.then(|| Self::Passed(Bytes::copy_from_slice(event)))
             }
             _ => None,
         }
@@ -277,6 +286,7 @@ impl ListenEvent {
                 json.push(b'}');
                 json.into()
             }
+            Self::Passed(message) => message.clone(),
             Self::Posted(text) => {
                 let mut json = format!(r#"{{"jsonrpc":"2.0","method":"{POSTED}","params":""#).into_bytes();
                 json.extend_from_slice(text);
@@ -328,6 +338,35 @@ mod tests {
             SubscriptionFilter::of_request(br#"{"id":1,"method":"subscriptions/listen"}"#),
             Err(FilterError::Form)
         );
+    }
+
+    #[test]
+    fn a_listener_s_event_of_any_kind_is_read_as_it_was_written_and_what_it_must_not_be_is_none() {
+        let passed = [
+            r#"{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{"taskId":"t","n":1e400}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/com.example/changed"}"#,
+            r#"{"method":"notifications/elicitation/complete","jsonrpc":"2.0","params":{"elicitationId":"e"}}"#,
+        ];
+        for text in passed {
+            let event = ListenEvent::read(text.as_bytes()).unwrap();
+            assert_eq!(event, ListenEvent::Passed(text.into()));
+            assert_eq!(event.to_json(), text);
+        }
+        for text in [
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info"}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/tasks/other","params":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"notifications/com.example/changed"}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/com.example/changed","params":[]}"#,
+            r#"{"method":"notifications/com.example/changed"}"#,
+            "{\"jsonrpc\":\"2.0\",\n\"method\":\"notifications/com.example/changed\"}",
+            r#"{"jsonrpc":"2.0","method":"elicitation/create","params":{}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/resources/updated"}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/posted"}"#,
+        ] {
+            assert_eq!(ListenEvent::read(text.as_bytes()), None, "{text}");
+        }
     }
 
     fn update(params: &str) -> ResourceUpdate {

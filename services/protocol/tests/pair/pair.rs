@@ -1,6 +1,6 @@
 //! Both ends of a link, joined without a socket: frames go over when a test says so.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,9 @@ pub(crate) enum Received {
     ProbablyLost,
 }
 
+/// What came for the reader, and whether its client got no ids.
 #[derive(Clone, Default)]
-pub(crate) struct ReaderSink(pub(crate) Rc<RefCell<Vec<Received>>>);
+pub(crate) struct ReaderSink(pub(crate) Rc<RefCell<Vec<Received>>>, pub(crate) Rc<Cell<bool>>);
 
 impl Sink for ReaderSink {
     fn on_event(&mut self, event: ResponseEvent) {
@@ -43,6 +44,10 @@ impl Sink for ReaderSink {
 
     fn on_probably_lost(&mut self) {
         self.0.borrow_mut().push(Received::ProbablyLost);
+    }
+
+    fn may_return(&self) -> bool {
+        !self.1.get()
     }
 }
 

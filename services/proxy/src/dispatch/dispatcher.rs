@@ -34,6 +34,7 @@ use super::posting;
 use super::queue::CallName;
 use super::rebuild::ActiveSettings;
 use super::stream::CallStream;
+use super::task_lists;
 use crate::metrics;
 use crate::routes::{ExplainRequest, Explanation, Offered, Routes, explain_with_slaves};
 use crate::trace::CallTrace;
@@ -163,6 +164,19 @@ impl Dispatcher {
         }
     }
 
+    /// Lists a client's tasks, of all slaves.
+    fn list_tasks(&self, mut header: CallHeader, message: Bytes, context: &CallContext<'_>) -> CallStream {
+        if let Err(failure) = self.0.settings.limits.load().admit(context) {
+            return CallStream::failed(failure);
+        }
+        let forwarder = &self.0.forwarder;
+        let client = context.client(header.session.as_deref());
+        header.identity = context.credential.identity();
+        header.client = client.and_then(|client| forwarder.registry.fleet().client_id(&client));
+        let requester = context.requester().into_owned();
+        CallStream::made(task_lists::list(Arc::clone(forwarder), header, message, requester))
+    }
+
     /// Returns until when a call that failed so may wait for slaves that link after the start; `None`: it does not.
     fn waits_until(&self, failure: &Failure, at: Instant) -> Option<Instant> {
         let end = self.0.forwarder.waits_until(failure, at)?;
@@ -205,6 +219,9 @@ impl Calls for Dispatcher {
     }
 
     fn call(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> CallStream {
+        if header.method == "tasks/list" && header.purpose.is_request() {
+            return self.list_tasks(header, message, &context);
+        }
         let id = self.0.forwarder.next_id();
         let trace = CallTrace::start(id, &mut header, &message, &context);
         let log = trace.log_context(id);

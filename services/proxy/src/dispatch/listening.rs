@@ -1,4 +1,4 @@
-//! What slaves tell one client: updates of resources, from all slaves that can tell of any, or messages for its inbox, from those that
+//! What slaves tell one client: updates of resources and notifications, from all slaves that can tell of any, or messages for its inbox, from those that
 //! carry them. Slaves that link later join in. Must not know HTTP.
 
 use std::collections::HashMap;
@@ -13,6 +13,9 @@ use policy::Requester;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::{CallHeader, Purpose};
 use protocol::link::ids::CallId;
+use protocol::mcp::catalog::{CARRIES_EXTENSIONS, CARRIES_TASKS};
+use protocol::mcp::era::Era;
+use protocol::mcp::kind::Kind;
 use protocol::mcp::subscription::{ListenEvent, MAX_LISTEN_EVENT, SubscriptionFilter};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -53,8 +56,8 @@ enum Received {
 
 /// Which slaves are asked.
 enum Sources {
-    /// Those that can tell of updates.
-    Updates,
+    /// Those that can tell a client of this era of anything.
+    Updates(Era),
     /// Those that carry messages for the stream of this session.
     Carriers(String),
 }
@@ -87,7 +90,7 @@ pub(super) fn listen(
         forwarder: Arc::clone(forwarder),
         sources: match (header.purpose, header.session) {
             (Purpose::Inbox, Some(session)) => Sources::Carriers(session),
-            _ => Sources::Updates,
+            _ => Sources::Updates(header.era),
         },
         header: text.into(),
         message,
@@ -110,12 +113,15 @@ async fn next(mut listening: Listening) -> Option<(ListenEvent, Listening)> {
         }
         let Listening { attached, changes, watching, ended, forwarder, client, .. } = &mut listening;
         // Asked for each event: the policy may be another by now.
-        let may_read = |uri: &str, slave: &Slave| forwarder.may_read(client, uri, slave);
+        let may_know = |told: Told<'_>, slave: &Slave| match told {
+            Told::Resource(uri) => forwarder.may_read(client, uri, slave),
+            Told::Other => forwarder.may_use(|| client.clone(), Kind::Task, "", slave),
+        };
         let due = watching.as_ref().map(|(_, due)| *due);
         let wake = due.into_iter().chain(ended.values().copied()).min();
         tokio::select! {
             biased;
-            received = std::future::poll_fn(|cx| poll_any(attached, &may_read, cx)) => match received {
+            received = std::future::poll_fn(|cx| poll_any(attached, &may_know, cx)) => match received {
                 Received::Event(ListenEvent::Watching(uris)) => listening.add_watching(uris),
                 Received::Event(update) => return Some((update, listening)),
                 Received::Ended(key) => listening.remove(key),
@@ -192,29 +198,42 @@ impl Sources {
     fn slaves(&self, forwarder: &Forwarder) -> Vec<Arc<Slave>> {
         match self {
             Self::Carriers(session) => carriers(forwarder, session, INBOXES),
-            Self::Updates => {
+            Self::Updates(era) => {
                 let mut slaves = forwarder.registry.all();
-                slaves.retain(|slave| slave.accepts_calls() && tells_of_updates(slave));
+                slaves.retain(|slave| slave.accepts_calls() && tells(slave, *era));
                 slaves
             }
         }
     }
 }
 
-/// Returns whether a backend of the slave can tell of updates.
-fn tells_of_updates(slave: &Slave) -> bool {
+/// Returns whether a backend of the slave can tell of updates; for a legacy client also whether it can tell of tasks, or runs for clients
+/// alone and so can tell of anything.
+fn tells(slave: &Slave, era: Era) -> bool {
     let catalog = slave.catalog();
-    catalog.servers.iter().any(|server| server.facts.capability(&["resources", "subscribe"]).is_some())
+    catalog.servers.iter().any(|server| {
+        let facts = &server.facts;
+        let of_clients = || facts.carries(CARRIES_TASKS) || facts.carries(CARRIES_EXTENSIONS);
+        facts.capability(&["resources", "subscribe"]).is_some() || (era == Era::Legacy && of_clients())
+    })
+}
+
+/// What a slave tells of.
+#[derive(Clone, Copy)]
+enum Told<'a> {
+    Resource(&'a str),
+    /// Something of the client's own, which no rule names.
+    Other,
 }
 
 /// Polls for the next event of any slave, without what the client may not read there.
 fn poll_any(
     attached: &mut [Attached],
-    may_read: &impl Fn(&str, &Slave) -> bool,
+    may_know: &impl Fn(Told<'_>, &Slave) -> bool,
     cx: &mut Context<'_>,
 ) -> Poll<Received> {
     for one in attached {
-        if let Poll::Ready(received) = one.poll_allowed(may_read, cx) {
+        if let Poll::Ready(received) = one.poll_allowed(may_know, cx) {
             return Poll::Ready(received);
         }
     }
@@ -225,16 +244,19 @@ impl Attached {
     /// Polls for the next event without what the client may not read.
     fn poll_allowed(
         &mut self,
-        may_read: &impl Fn(&str, &Slave) -> bool,
+        may_know: &impl Fn(Told<'_>, &Slave) -> bool,
         cx: &mut Context<'_>,
     ) -> Poll<Received> {
         loop {
             return Poll::Ready(match ready!(self.poll_event(cx)) {
-                Received::Event(ListenEvent::Updated(update)) if !may_read(&update.uri, &self.slave) => {
+                Received::Event(ListenEvent::Updated(update))
+                    if !may_know(Told::Resource(&update.uri), &self.slave) =>
+                {
                     continue;
                 }
+                Received::Event(ListenEvent::Passed(_)) if !may_know(Told::Other, &self.slave) => continue,
                 Received::Event(ListenEvent::Watching(mut uris)) => {
-                    uris.retain(|uri| may_read(uri, &self.slave));
+                    uris.retain(|uri| may_know(Told::Resource(uri), &self.slave));
                     Received::Event(ListenEvent::Watching(uris))
                 }
                 received => received,

@@ -58,6 +58,7 @@ impl OpenCall {
             name: self.name.as_deref(),
             era: self.era,
             silence: self.silence,
+            place: self.place.as_ref(),
             last: self.last,
         }
     }

@@ -3,7 +3,9 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
 use runtime::telemetry::LogContext;
@@ -24,6 +26,8 @@ enum State {
     /// No slave can take the call yet.
     Early(Pin<Box<dyn Future<Output = Result<Box<OngoingCall>, Failure>> + Send>>),
     Ongoing(Box<OngoingCall>),
+    /// The proxy makes the result itself, of what slaves tell.
+    Made(BoxFuture<'static, Result<Bytes, Failure>>),
     Done,
 }
 
@@ -37,6 +41,11 @@ impl CallStream {
         begun: impl Future<Output = Result<Box<OngoingCall>, Failure>> + Send + 'static,
     ) -> Self {
         Self { state: State::Early(Box::pin(begun)) }
+    }
+
+    /// A call whose result is that of a future. Dropping the stream drops the future.
+    pub(super) fn made(result: impl Future<Output = Result<Bytes, Failure>> + Send + 'static) -> Self {
+        Self { state: State::Made(Box::pin(result)) }
     }
 
     pub(super) fn ongoing(call: Box<OngoingCall>) -> Self {
@@ -60,11 +69,26 @@ impl Stream for CallStream {
                 Err(failure) => Self::failed(failure),
             };
         }
+        if let State::Made(result) = &mut this.state {
+            let result = ready!(result.as_mut().poll(cx));
+            this.state = State::Done;
+            return Poll::Ready(Some(match result {
+                Ok(payload) => ResponseEvent::End {
+                    seq: 0,
+                    more: false,
+                    error: false,
+                    tool_error: false,
+                    status: 0,
+                    payload,
+                },
+                Err(failure) => ResponseEvent::Failed(failure),
+            }));
+        }
         let _log = this.log_context().map(LogContext::enter);
         let State::Ongoing(call) = &mut this.state else {
             return Poll::Ready(match std::mem::replace(&mut this.state, State::Done) {
                 State::Failed(failure) => Some(ResponseEvent::Failed(failure)),
-                State::Early(_) | State::Ongoing(_) | State::Done => None,
+                State::Early(_) | State::Made(_) | State::Ongoing(_) | State::Done => None,
             });
         };
         let polled = call.poll_event(cx);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use protocol::link::header::CallPlace;
 use protocol::link::ids::CallId;
 use protocol::mcp::era::Era;
 
@@ -21,6 +22,8 @@ pub(crate) struct CallRequest<'a> {
     pub(crate) era: Era,
     /// Longest silence of the slave during the call.
     pub(crate) silence: Duration,
+    /// Says whether the client can come back to the call; `None`: it cannot.
+    pub(crate) place: Option<&'a CallPlace>,
     /// Deadline of the call, at which it fails in any case.
     pub(crate) last: Instant,
 }

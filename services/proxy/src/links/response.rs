@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use protocol::link::call::ResponseEvent;
+use protocol::link::header::CallPlace;
 use protocol::link::proxy_end::Sink;
 
 use crate::balance::Permit;
@@ -89,16 +90,18 @@ impl ResponseRx {
 pub(crate) struct ResponseTx {
     response: Arc<ResponseRx>,
     _permit: Option<Permit>,
+    /// Says whether the client gets ids by which it can come back; `None`: it gets none.
+    place: Option<CallPlace>,
 }
 
 impl ResponseTx {
-    pub(crate) fn new(response: Arc<ResponseRx>, permit: Permit) -> Self {
-        Self { response, _permit: Some(permit) }
+    pub(crate) fn new(response: Arc<ResponseRx>, permit: Permit, place: Option<CallPlace>) -> Self {
+        Self { response, _permit: Some(permit), place }
     }
 
     /// The answer of a call that is not counted, since it lasts and takes nothing of the slave's capacity.
     pub(super) fn uncounted(response: Arc<ResponseRx>) -> Self {
-        Self { response, _permit: None }
+        Self { response, _permit: None, place: None }
     }
 }
 
@@ -113,5 +116,9 @@ impl Sink for ResponseTx {
 
     fn on_probably_lost(&mut self) {
         self.response.report_loss();
+    }
+
+    fn may_return(&self) -> bool {
+        self.place.as_ref().is_some_and(CallPlace::has_ids)
     }
 }

@@ -27,7 +27,7 @@ impl Slave {
         response: &Arc<ResponseRx>,
         now: Instant,
     ) -> Result<(), NotLinked> {
-        let sink = ResponseTx::new(Arc::clone(response), permit);
+        let sink = ResponseTx::new(Arc::clone(response), permit, call.place.cloned());
         match &mut *self.link() {
             LinkState::Native(end) => {
                 end.open(call.id, call.header, call.message.clone(), sink)?;

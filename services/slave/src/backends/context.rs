@@ -9,6 +9,7 @@ use super::environment;
 use super::history::LogCapture;
 use super::redactor::Redactor;
 use super::shutdown::ShutdownGroup;
+use crate::client_streams::ClientStreams;
 use crate::identity_tokens::IdentityTokens;
 use crate::launcher::Launcher;
 
@@ -31,6 +32,8 @@ pub(crate) struct BackendContext {
     pub(super) ways: OutboundRules,
     /// Signs tokens that tell HTTP servers who the client of a request is.
     pub(super) tokens: Option<IdentityTokens>,
+    /// The ways to clients beside calls in flight.
+    pub(super) streams: ClientStreams,
 }
 
 impl BackendContext {
@@ -44,8 +47,17 @@ impl BackendContext {
         let inherited = environment::secrets();
         let redactor = Redactor::new(secrets.iter().chain(&inherited));
         let shutdown = ShutdownGroup::default();
-        let (launcher, ways) = (Launcher::Absent, OutboundRules::default());
-        Self { shutdown, redactor, max_output, check_interval, log_capture, launcher, ways, tokens: None }
+        Self {
+            shutdown,
+            redactor,
+            max_output,
+            check_interval,
+            log_capture,
+            launcher: Launcher::Absent,
+            ways: OutboundRules::default(),
+            tokens: None,
+            streams: ClientStreams::default(),
+        }
     }
 
     /// Returns whether processes are started by a launcher.
@@ -61,6 +73,11 @@ impl BackendContext {
     /// Reaches HTTP servers by these ways.
     pub(crate) fn with_ways(self, ways: OutboundRules) -> Self {
         Self { ways, ..self }
+    }
+
+    /// Reaches clients by these streams.
+    pub(crate) fn with_streams(self, streams: ClientStreams) -> Self {
+        Self { streams, ..self }
     }
 
     /// Tells HTTP servers that ask for it who the client of a request is, by these tokens.

@@ -34,6 +34,7 @@ mod sharing;
 mod slots;
 mod stderr_log;
 mod supervisor;
+mod tasks;
 
 pub(crate) use backend::StdioBackend;
 pub use config::{StdioServer, StdioTiming};

@@ -9,8 +9,10 @@ use protocol::mcp::result::{ResultType, wanted_input};
 
 use super::errors::{self, Adapted};
 use super::rounds::{self, Round};
+use super::task_notes::TaskNote;
 use super::tasks::{Shown, TaskIds};
 use crate::call::{Answer, Backend, Exchange, Request};
+use crate::task_owners::TaskOwners;
 
 /// Rounds of input of one call, for a legacy client that a modern backend asks.
 const MAX_ROUNDS: usize = 16;
@@ -23,6 +25,8 @@ pub(crate) struct Crossing<'a> {
     pub(crate) owner: &'a str,
     /// The ids of tasks.
     pub(crate) tasks: &'a TaskIds,
+    /// Whose tasks are.
+    pub(crate) owners: &'a TaskOwners,
 }
 
 /// Runs a call on its backend. Dropping the future cancels it.
@@ -34,7 +38,11 @@ pub(crate) async fn call(
 ) -> Result<Answer, Failure> {
     let has_tasks = request.header.kind == Some(Kind::Task) || request.header.method == "tools/call";
     let client = has_tasks.then(|| request.header.client.clone()).flatten();
+    let note = has_tasks.then(|| TaskNote::of(&request)).flatten();
     let mut answer = adapted(to.backend, name, request, exchange).await?;
+    if let Some(note) = note.filter(|_| !answer.error) {
+        note.take(&answer.payload, &to);
+    }
     // Members of these names mean a task only in results that are one, or of requests about one.
     if has_tasks && !answer.error && is_about_task(&answer.payload) {
         let label = exchange.label();

@@ -17,6 +17,7 @@ use crate::call::{
     Answer, Backend, CallEnd, CallSink, ClientAnswer, ClientRequest, Exchange, PendingAnswer, Request,
     SinkClosed,
 };
+use crate::task_owners::TaskOwners;
 
 /// A modern backend that gives these results, and writes down the requests.
 struct Scripted {
@@ -71,7 +72,8 @@ async fn for_legacy(results: &[&'static str], capabilities: &str) -> (Result<Ans
     let mut request = request(Era::Legacy, r#"{"id":1,"params":{"name":"t","arguments":{"n":1}}}"#);
     let raw = serde_json::value::RawValue::from_string(capabilities.to_owned()).unwrap();
     request.header.client_capabilities = Some(RawJson(raw));
-    let to = Crossing { backend: &backend, owner: "b", tasks: &TaskIds::random() };
+    let (tasks, owners) = (&TaskIds::random(), &TaskOwners::default());
+    let to = Crossing { backend: &backend, owner: "b", tasks, owners };
     let answer = call(to, "t", Box::new(request), &mut exchange).await;
     (answer, backend.seen.into_inner())
 }

@@ -74,8 +74,24 @@ impl TaskIds {
         Some(TaskName { owner: owner.to_owned(), id: own.to_owned() })
     }
 
+    /// Returns what stands in front of an id, a JSON string, for a client; `None` for what is no string.
+    fn prefix(&self, id: &RawValue, to: &Shown<'_>) -> Option<String> {
+        let own: String = serde_json::from_str(id.get()).ok()?;
+        let owner = owner_digest(to.owner);
+        let seal = self.seal(&owner, to.client, &own)?;
+        Some(format!("{}{PREFIX}{owner}.{seal}.", to.label.unwrap_or_default()))
+    }
+
+    /// Returns a `notifications/tasks/status` with the id of its task as the client is to see it; `None` where it has none.
+    pub(crate) fn show_status(&self, message: &Bytes, to: &Shown<'_>) -> Option<Bytes> {
+        let Notification { params: Task { id } } = serde_json::from_slice(message).ok()?;
+        let (id, at) = (id?, range_in(message, id?).start + 1);
+        let prefix = self.prefix(id, to)?;
+        Some(splice(message, &mut [Edit { range: at..at, with: prefix.as_bytes() }], 0).into())
+    }
+
     /// Returns the result with each id of a task as the client is to see it, all else as it stands.
-    pub(super) fn show(&self, result: Bytes, to: &Shown<'_>) -> Bytes {
+    pub(crate) fn show(&self, result: Bytes, to: &Shown<'_>) -> Bytes {
         // serde would also take an array of the members in their order.
         if memmem::find(&result, b"\"taskId\"").is_none() || !result.trim_ascii_start().starts_with(b"{") {
             return result;
@@ -84,17 +100,8 @@ impl TaskIds {
         let related = outside.meta.and_then(|meta| meta.related).and_then(|related| related.id);
         let task = outside.task.and_then(|task| task.id);
         let ids = [outside.id, task, related].into_iter().flatten();
-        let prefixes: Vec<(usize, String)> = ids
-            .filter_map(|raw| {
-                let own: String = serde_json::from_str(raw.get()).ok()?;
-                let owner = owner_digest(to.owner);
-                let seal = self.seal(&owner, to.client, &own)?;
-                Some((
-                    range_in(&result, raw).start + 1,
-                    format!("{}{PREFIX}{owner}.{seal}.", to.label.unwrap_or_default()),
-                ))
-            })
-            .collect();
+        let prefixes: Vec<(usize, String)> =
+            ids.filter_map(|raw| Some((range_in(&result, raw).start + 1, self.prefix(raw, to)?))).collect();
         let mut edits: Vec<Edit<'_>> =
             prefixes.iter().map(|(at, prefix)| Edit { range: *at..*at, with: prefix.as_bytes() }).collect();
         splice(&result, &mut edits, 0).into()
@@ -102,12 +109,18 @@ impl TaskIds {
 }
 
 /// Whom ids are shown to.
-pub(super) struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     /// The backend's name.
-    pub(super) owner: &'a str,
-    pub(super) client: Option<&'a str>,
+    pub(crate) owner: &'a str,
+    pub(crate) client: Option<&'a str>,
     /// The label of the proxy that the call came from.
-    pub(super) label: Option<&'a str>,
+    pub(crate) label: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Notification<'a> {
+    #[serde(borrow)]
+    params: Task<'a>,
 }
 
 #[derive(Deserialize)]
@@ -166,6 +179,21 @@ mod tests {
             "[\"taskId\"]",
         ] {
             assert_eq!(shown(&ids, other, None), other);
+        }
+    }
+
+    #[test]
+    fn a_status_names_the_task_as_its_client_knows_it_and_is_else_as_it_was() {
+        let ids = TaskIds::random();
+        let status = r#"{"jsonrpc":"2.0","params":{"n":1e400,"taskId":"@","status":"working"},"method":"notifications/tasks/status"}"#;
+        let to = Shown { owner: "backend", client: Some("me"), label: Some("L.") };
+        let shown = ids.show_status(&status.replace('@', "a").into(), &to).unwrap();
+        let shown = String::from_utf8(shown.to_vec()).unwrap();
+        let id = shown.split("L.").nth(1).unwrap().split('"').next().unwrap();
+        assert_eq!(shown, status.replace('@', &format!("L.{id}")));
+        assert_eq!(ids.read(id, Some("me")).map(|task| task.id).as_deref(), Some("a"));
+        for other in [r#"{"params":{}}"#, r#"{"params":{"taskId":1}}"#, "{}", "x"] {
+            assert_eq!(ids.show_status(&Bytes::from_static(other.as_bytes()), &to), None);
         }
     }
 

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use front::CallOutcome;
 use futures_util::future::BoxFuture;
+use protocol::link::header::CallHeader;
+use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
+use tokio::time::Instant;
 
 use super::exchange::Exchange;
 use super::request::Request;
@@ -59,6 +62,22 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// The MCP version that the backend speaks at the moment; `None` for backends that do not speak MCP.
     fn version(&self) -> Option<Version> {
         None
+    }
+
+    /// Whether sessions or clients have processes of their own, each with tasks of its own.
+    fn has_own_processes(&self) -> bool {
+        false
+    }
+
+    /// What the slave carries of the backend, which says these things of itself, beside what every slave does ([`ServerFacts::carries`]).
+    fn carries(&self, _facts: &ServerFacts) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Lists the tasks that the backend has for the session or the client of this header, whoever created them there: `result` values of
+    /// `tasks/list`. Ends at the deadline at the latest, with what has come until then. Starts no process.
+    fn tasks<'a>(&'a self, _header: &'a CallHeader, _deadline: Instant) -> BoxFuture<'a, Vec<Bytes>> {
+        Box::pin(std::future::ready(Vec::new()))
     }
 
     /// Takes a notification of a session's client, where it has a process for this session alone.

@@ -275,6 +275,16 @@ impl Request {
         declared.capabilities.map(|raw| raw.get().as_bytes())
     }
 
+    /// Returns the backend's own id of the task that the request is about, where its client takes the status of it on the request's stream.
+    pub(crate) fn watched_task(&self) -> Option<Box<str>> {
+        (self.header.task_status && self.kind == Some(Kind::Task)).then(|| self.name.as_str().into())
+    }
+
+    /// Returns what the request names, as its client wrote it: JSON; empty where it names nothing.
+    pub(crate) fn subject_json(&self) -> &[u8] {
+        self.subject.as_ref().map(|range| self.json(range)).unwrap_or_default()
+    }
+
     /// Returns the arguments as JSON; absent ones as `{}`.
     pub(crate) fn arguments_json(&self) -> &[u8] {
         self.arguments.as_ref().map_or(b"{}", |range| self.json(range))

@@ -8,6 +8,7 @@ use super::registry::{BackendRegistry, NewBackend};
 use super::stdio_servers::StdioServers;
 use crate::backends::demo::Demo;
 use crate::backends::{BackendContext, Curation, Registration, ShutdownGroup, pilot};
+use crate::client_streams::ClientStreams;
 use crate::launcher::has_landlock;
 
 /// The backends of a slave.
@@ -21,12 +22,17 @@ pub(super) struct Started {
 
 /// Registers every configured backend and starts it in the background. With a probe tool configured there is no other
 /// backend.
-pub(super) fn start_backends(config: ExecutorConfig, registry: &Arc<BackendRegistry>) -> Started {
+pub(super) fn start_backends(
+    config: ExecutorConfig,
+    registry: &Arc<BackendRegistry>,
+    streams: ClientStreams,
+) -> Started {
     let context =
         BackendContext::new(&config.secrets, config.max_output, config.timing.check, config.log_capture)
             .with_launcher(config.launcher)
             .with_ways(config.ways)
-            .with_identity_tokens(config.identity_tokens);
+            .with_identity_tokens(config.identity_tokens)
+            .with_streams(streams);
     let shutdown = context.shutdown.clone();
     let servers = StdioServers::new(Arc::clone(registry), context.clone(), config.timing);
     if let Some(name) = config.probe_tool {

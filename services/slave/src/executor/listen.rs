@@ -1,4 +1,4 @@
-//! Calls that listen for updates of resources, and the requests of legacy sessions that subscribe to them. Must not know how backends are asked.
+//! Calls that listen for updates of resources and for notifications of backends, and the requests of legacy sessions that subscribe to them. Must not know how backends are asked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::inboxes::Inboxes;
 use super::permission::CallPolicy;
 use super::registry::{BackendRegistry, Route};
+use crate::bridge::{Shown, TaskIds};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
-use crate::subscriptions::{Mailbox, SessionSubscriptions, WatchSet, WatchedResources};
+use crate::subscriptions::{Mail, Mailbox, Notice, SessionSubscriptions, WatchSet, WatchedResources};
 
 /// Longest wait for backends to confirm what a call that listens is told first.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
@@ -23,7 +24,9 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 /// What subscriptions share.
 pub(super) struct Listeners {
     registry: Arc<BackendRegistry>,
-    sessions: SessionSubscriptions,
+    sessions: Arc<SessionSubscriptions>,
+    /// Ids of tasks as clients know them.
+    tasks: Arc<TaskIds>,
     inboxes: Arc<Inboxes>,
     /// Cancelled when the slave goes down: calls that listen end in order then.
     over: CancellationToken,
@@ -62,14 +65,13 @@ impl Drop for SessionGuard<'_> {
 }
 
 impl Listeners {
-    pub(super) fn new(registry: Arc<BackendRegistry>, policy: CallPolicy) -> Self {
-        Self {
-            registry,
-            sessions: SessionSubscriptions::default(),
-            inboxes: Arc::default(),
-            over: CancellationToken::new(),
-            policy,
-        }
+    pub(super) fn new(
+        registry: Arc<BackendRegistry>,
+        sessions: Arc<SessionSubscriptions>,
+        tasks: Arc<TaskIds>,
+        policy: CallPolicy,
+    ) -> Self {
+        Self { registry, sessions, tasks, inboxes: Arc::default(), over: CancellationToken::new(), policy }
     }
 
     /// Ends all calls that listen, now and later.
@@ -197,9 +199,9 @@ impl Listeners {
         exchange.notify(ListenEvent::Watching(watching).to_json()).await?;
         loop {
             tokio::select! {
-                update = reader.next() => {
-                    if self.policy.may_read(header, &update.uri) {
-                        exchange.notify(ListenEvent::Updated(update).to_json()).await?;
+                mail = reader.next() => {
+                    if let Some(event) = self.event(mail, header, exchange) {
+                        exchange.notify(event.to_json()).await?;
                     }
                 }
                 result = changes.changed() => {
@@ -218,19 +220,35 @@ impl Listeners {
         exchange: &mut Exchange,
     ) -> Result<(), Failure> {
         let _guard = SessionGuard { sessions: &self.sessions, session };
-        let mut reader = self.sessions.mailbox(session).reader();
+        let mut reader = self.sessions.open(session, header.client.as_deref());
         let mut changes = self.registry.changes();
         changes.mark_unchanged();
         exchange.notify(ListenEvent::Watching(Vec::new()).to_json()).await?;
         loop {
             self.sessions.refresh(session, |uri| self.find(uri));
             tokio::select! {
-                update = reader.next() => {
-                    if self.policy.may_read(header, &update.uri) {
-                        exchange.notify(ListenEvent::Updated(update).to_json()).await?;
+                mail = reader.next() => {
+                    if let Some(event) = self.event(mail, header, exchange) {
+                        exchange.notify(event.to_json()).await?;
                     }
                 }
                 result = changes.changed() => result.map_err(|_| Failure::Internal)?,
+            }
+        }
+    }
+
+    /// Returns what the reader of a call that listens is told; `None`: it may not know of it.
+    fn event(&self, mail: Mail, header: &CallHeader, exchange: &Exchange) -> Option<ListenEvent> {
+        match mail {
+            Mail::Update(update) => {
+                self.policy.may_read(header, &update.uri).then_some(ListenEvent::Updated(update))
+            }
+            Mail::Notice(_) if !self.policy.may_use_slave(header) => None,
+            Mail::Notice(Notice { message, task_of: None }) => Some(ListenEvent::Passed(message)),
+            Mail::Notice(Notice { message, task_of: Some(backend) }) => {
+                let (client, label) = (header.client.as_deref(), exchange.label());
+                let to = Shown { owner: &backend, client, label: label.as_deref() };
+                self.tasks.show_status(&message, &to).map(ListenEvent::Passed)
             }
         }
     }

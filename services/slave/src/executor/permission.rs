@@ -55,6 +55,14 @@ impl CallPolicy {
         }
     }
 
+    /// Returns whether the client of a call may use the slave at all.
+    pub(super) fn may_use_slave(&self, header: &CallHeader) -> bool {
+        self.0.as_ref().map(PolicyStore::current).is_none_or(|policy| {
+            let target = policy.target_of_place(place(&BTreeMap::new()));
+            policy.decide(None, &policy.client_rules(&requester(header)), &target, None) == Decision::Allowed
+        })
+    }
+
     /// Returns whether the client of a call may read a resource.
     pub(super) fn may_read(&self, header: &CallHeader, uri: &str) -> bool {
         self.0.as_ref().map(PolicyStore::current).is_none_or(|policy| {

@@ -167,6 +167,12 @@ impl BackendRegistry {
         }
     }
 
+    /// Returns the backends with their names, in order.
+    pub(super) fn named_backends(&self) -> Vec<(String, Arc<dyn Backend>)> {
+        let list = self.list.lock();
+        list.backends.iter().map(|one| (one.name.clone(), Arc::clone(&one.backend))).collect()
+    }
+
     fn backends(&self) -> Vec<Arc<dyn Backend>> {
         self.list.lock().backends.iter().map(|one| Arc::clone(&one.backend)).collect()
     }

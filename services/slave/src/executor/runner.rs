@@ -23,12 +23,14 @@ use super::listen::{Listeners, Step};
 use super::permission::CallPolicy;
 use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
+use super::task_lists::TaskLists;
 use super::timeouts::Timeouts;
 use crate::backends::ShutdownGroup;
 use crate::bridge::{self, Crossing, OpenAsks, ParkedCalls, TaskIds, TaskName};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::metrics;
 use crate::outcome::BackendOutcome;
+use crate::task_owners::TaskOwners;
 use crate::trace::CallTrace;
 
 /// A call that arrived.
@@ -53,7 +55,10 @@ pub(super) struct CallRunner {
     /// Requests of backends that legacy clients were sent.
     pub(super) asks: Arc<OpenAsks>,
     /// Ids of tasks.
-    pub(super) tasks: TaskIds,
+    pub(super) tasks: Arc<TaskIds>,
+    /// Whose tasks are.
+    pub(super) owners: Arc<TaskOwners>,
+    pub(super) task_lists: Arc<TaskLists>,
     /// Who may call what.
     pub(super) policy: CallPolicy,
     /// Levels of log messages that sessions asked for.
@@ -177,7 +182,12 @@ impl CallRunner {
         let _permit = self.limit.acquire().await?;
         recorder.on_running(&route.owner);
         let own_name = route.own_name.clone().unwrap_or_else(|| request.name.clone());
-        let to = Crossing { backend: &*route.backend, owner: &route.owner, tasks: &self.tasks };
+        let to = Crossing {
+            backend: &*route.backend,
+            owner: &route.owner,
+            tasks: &self.tasks,
+            owners: &self.owners,
+        };
         let version = route.backend.version();
         let started = Instant::now();
         let answer = bridge::call(to, &own_name, request, exchange).await;

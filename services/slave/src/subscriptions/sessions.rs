@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use protocol::mcp::subscription::MAX_SUBSCRIBED;
 
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Notice, Reader};
 use super::watched::{Watch, WatchedResources};
 
 /// Most sessions that have subscribed to anything. Beyond it the one without a reader that subscribed first is forgotten.
@@ -43,8 +43,26 @@ impl WatchSet {
     }
 }
 
+/// Whom a notification is for that no call in flight is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Addressee {
+    /// The stream of this session, if it is this client's.
+    Session {
+        /// The session.
+        session: Arc<str>,
+        /// Its client.
+        client: Option<Arc<str>>,
+    },
+    /// The stream of this client that was opened last.
+    Client(Arc<str>),
+}
+
 /// A session that subscribed, or whose stream is open.
 struct SessionEntry {
+    /// The client that opened the stream.
+    client: Option<Arc<str>>,
+    /// When the stream was opened, as a number that grows; 0: never.
+    opened: u64,
     mailbox: Arc<Mailbox>,
     watches: WatchSet,
     number: u64,
@@ -73,6 +91,8 @@ impl Sessions {
             mailbox: Mailbox::new(),
             watches: WatchSet::default(),
             number,
+            client: None,
+            opened: 0,
         })
     }
 }
@@ -81,6 +101,33 @@ impl SessionSubscriptions {
     /// Returns the mailbox of a session, which is made if there is none.
     pub(crate) fn mailbox(&self, session: &str) -> Arc<Mailbox> {
         Arc::clone(&self.0.lock().entry(session).mailbox)
+    }
+
+    /// Opens the stream of a session, which is this client's.
+    pub(crate) fn open(&self, session: &str, client: Option<&str>) -> Reader {
+        let mut sessions = self.0.lock();
+        let mailbox = Arc::clone(&sessions.entry(session).mailbox);
+        let opened = sessions.last;
+        if let Some(entry) = sessions.by_key.get_mut(session) {
+            (entry.client, entry.opened) = (client.map(Into::into), opened);
+        }
+        mailbox.reader()
+    }
+
+    /// Hands a notification to the stream that it is for. Returns false where there is none, or too much waits for it.
+    pub(crate) fn deliver(&self, to: &Addressee, notice: Notice) -> bool {
+        let sessions = self.0.lock();
+        let entry = match to {
+            Addressee::Session { session, client } => {
+                sessions.by_key.get(&**session).filter(|entry| entry.client == *client)
+            }
+            Addressee::Client(client) => {
+                let of_client =
+                    sessions.by_key.values().filter(|entry| entry.client.as_ref() == Some(client));
+                of_client.filter(|entry| !entry.mailbox.is_unread()).max_by_key(|entry| entry.opened)
+            }
+        };
+        entry.is_some_and(|entry| entry.mailbox.put_notice(notice))
     }
 
     /// Keeps a subscription of a session. Returns false, and keeps nothing, where the session has [`MAX_SUBSCRIBED`] already.
@@ -140,6 +187,7 @@ impl SessionSubscriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     #[test]
     fn a_session_is_kept_as_long_as_it_has_subscriptions_or_readers_and_no_longer_than_its_client_says() {
@@ -160,6 +208,39 @@ mod tests {
         drop(reader);
         sessions.forget_unused("s");
         assert_eq!((sessions.0.lock().by_key.len(), backend.uris().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_notification_reaches_one_stream_of_its_client_and_no_other_client_s() {
+        let sessions = SessionSubscriptions::default();
+        let notice = Notice { message: "{}".into(), task_of: None };
+        let to_session = |session: &str, client: Option<&str>| Addressee::Session {
+            session: session.into(),
+            client: client.map(Into::into),
+        };
+        let deliver = |to: Addressee| sessions.deliver(&to, notice.clone());
+        let [mut a, mut b, mut c] = [("s", Some("me")), ("t", Some("me")), ("u", Some("you"))]
+            .map(|(session, client)| sessions.open(session, client));
+        let mut nobody = sessions.open("v", None);
+        let mut all =
+            || [&mut a, &mut b, &mut c, &mut nobody].map(|reader| reader.next().now_or_never().is_some());
+        for (to, delivered, read) in [
+            (to_session("s", Some("me")), true, [true, false, false, false]),
+            (to_session("s", Some("you")), false, [false; 4]),
+            (to_session("s", None), false, [false; 4]),
+            (to_session("w", Some("me")), false, [false; 4]),
+            (to_session("v", None), true, [false, false, false, true]),
+            (Addressee::Client("me".into()), true, [false, true, false, false]),
+            (Addressee::Client("you".into()), true, [false, false, true, false]),
+            (Addressee::Client("them".into()), false, [false; 4]),
+        ] {
+            assert_eq!((deliver(to.clone()), all()), (delivered, read), "{to:?}");
+        }
+        drop(b);
+        assert!(deliver(Addressee::Client("me".into())));
+        assert!(a.next().now_or_never().is_some(), "the stream that is left");
+        drop(a);
+        assert!(!deliver(Addressee::Client("me".into())) && !deliver(to_session("s", Some("me"))));
     }
 
     #[test]

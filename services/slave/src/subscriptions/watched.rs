@@ -205,7 +205,15 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::subscriptions::mailbox::Mail;
     use futures_util::FutureExt;
+
+    async fn next(mailbox: &Arc<Mailbox>) -> ResourceUpdate {
+        match mailbox.reader().next().await {
+            Mail::Update(update) => update,
+            Mail::Notice(notice) => panic!("{notice:?}"),
+        }
+    }
 
     fn updated(watched: &WatchedResources, params: &str) -> bool {
         watched.on_updated(&serde_json::from_str::<Box<RawValue>>(params).unwrap())
@@ -223,8 +231,8 @@ mod tests {
         assert_eq!(first.confirmed().now_or_never(), Some(Ok(())));
         assert!(updated(&watched, r#"{"uri":"a:1","x":1e400}"#));
         assert!(!updated(&watched, r#"{"uri":"a:2"}"#) && !updated(&watched, r#"{"uri":1}"#));
-        assert_eq!(one.reader().next().await.params, r#"{"uri":"a:1","x":1e400}"#);
-        assert_eq!(two.reader().next().await.params, r#"{"uri":"shown:1","x":1e400}"#);
+        assert_eq!(next(&one).await.params, r#"{"uri":"a:1","x":1e400}"#);
+        assert_eq!(next(&two).await.params, r#"{"uri":"shown:1","x":1e400}"#);
         drop(first);
         assert_eq!(watched.uris(), ["a:1"]);
         drop(second);
@@ -260,7 +268,7 @@ mod tests {
         watched.reset();
         assert!(watch.confirmed().now_or_never().is_none());
         watched.set_status("a:1", Status::Watched);
-        assert_eq!(mailbox.reader().next().await, ResourceUpdate::of_uri("a:1"));
+        assert_eq!(next(&mailbox).await, ResourceUpdate::of_uri("a:1"));
         watched.set_status("a:1", Status::Refused(Bytes::from_static(b"{}")));
         assert_eq!(watch.confirmed().now_or_never(), Some(Err(Bytes::from_static(b"{}"))));
         assert_eq!(watched.uris(), [""; 0]);

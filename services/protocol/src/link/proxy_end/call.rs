@@ -106,6 +106,13 @@ impl<S: Sink> Call<S> {
         }
     }
 
+    /// Returns the `cancel` of the call.
+    pub(super) fn cancel_frame(&mut self, id: CallId) -> Frame {
+        // Where the reader is gone it has said so itself.
+        self.forget |= self.reader == Reader::Listening && !self.sink.may_return();
+        self.last_frame(FrameKind::Cancel, id, 0)
+    }
+
     /// Returns the frame that tells the slave that this proxy is done with the call.
     pub(super) fn last_frame(&self, kind: FrameKind, id: CallId, seq: Seq) -> Frame {
         let flags = if self.forget { Flags::FORGET } else { Flags::NONE };

@@ -83,9 +83,10 @@ impl<S: Sink> ProxyEnd<S> {
 
     /// Cancels a call: nothing more is delivered. The slave gets a `cancel`, now or when it is back.
     pub fn cancel(&mut self, id: CallId) {
-        let Some(call) = self.calls.remove(&id) else { return };
+        let Some(mut call) = self.calls.remove(&id) else { return };
         if call.request.sent() > 0 {
-            self.send_cancel(call.last_frame(FrameKind::Cancel, id, 0));
+            let cancel = call.cancel_frame(id);
+            self.send_cancel(cancel);
         }
     }
 

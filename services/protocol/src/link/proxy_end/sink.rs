@@ -11,4 +11,9 @@ pub trait Sink {
     /// Learns that the slave, which may have the call, has been without a link for so long that it is probably dead. The call
     /// goes on: it ends or is cancelled as before. Said again while the link stays down.
     fn on_probably_lost(&mut self) {}
+    /// Returns whether the client can come back to the call, by ids of events that it got. Asked when the call is cancelled: where it
+    /// cannot, the slave need keep nothing.
+    fn may_return(&self) -> bool {
+        true
+    }
 }

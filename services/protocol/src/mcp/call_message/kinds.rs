@@ -15,18 +15,22 @@ pub struct CallEvent {
     pub progress: bool,
 }
 
+/// The status of a task (2025-11-25, Tasks, "Task Status Notification").
+pub const TASK_STATUS: &str = "notifications/tasks/status";
+
 /// Requests of a backend that may come on the stream of a legacy client's call (2025-11-25, elicitation, roots, sampling).
 pub const CALL_REQUESTS: [&str; 3] = ["elicitation/create", "roots/list", "sampling/createMessage"];
 
 /// Every notification that may come on the stream of a call (docs/PROTOCOL.md, "What an event and an end may say", has the same rows).
-pub const CALL_EVENTS: [CallEvent; 2] = [
+pub const CALL_EVENTS: [CallEvent; 3] = [
     CallEvent { method: "notifications/progress", legacy: true, modern: true, progress: true },
     CallEvent { method: "notifications/message", legacy: true, modern: true, progress: false },
+    CallEvent { method: TASK_STATUS, legacy: true, modern: false, progress: false },
 ];
 
 /// Notifications, in lower case, that come on no call's stream: they have ways of their own, or name what is the relay's. A name that ends
 /// with `/` stands for all that begin with it.
-pub const NEVER_OF_A_CALL: [&str; 11] = [
+pub const NEVER_OF_A_CALL: [&str; 12] = [
     "notifications/cancelled",
     "notifications/initialized",
     "notifications/message",
@@ -36,6 +40,7 @@ pub const NEVER_OF_A_CALL: [&str; 11] = [
     "notifications/resources/",
     "notifications/roots/list_changed",
     "notifications/subscriptions/",
+    "notifications/tasks",
     "notifications/tasks/",
     "notifications/tools/list_changed",
 ];
@@ -60,7 +65,7 @@ impl CallEvent {
 }
 
 /// Returns whether a method is that of a notification that no specification of ours names.
-fn is_extension(method: &[u8]) -> bool {
+pub fn is_extension(method: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"/_-.".contains(byte);
     let rest = method.strip_prefix(b"notifications/").filter(|rest| !rest.is_empty());
     if rest.is_none_or(|rest| !rest.iter().all(is_name)) {

@@ -29,7 +29,16 @@ pub struct ServerFacts {
     /// `serverInfo`: an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_info: Option<Box<RawValue>>,
+    /// What of the backend the slave carries that needs a slave which knows of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carries: Vec<String>,
 }
+
+/// The slave lists tasks of 2025-11-25 and passes on their status ([`ServerFacts::carries`]).
+pub const CARRIES_TASKS: &str = "tasks";
+
+/// The slave passes on notifications of extensions with no call in flight ([`ServerFacts::carries`]).
+pub const CARRIES_EXTENSIONS: &str = "extensions";
 
 impl ServerFacts {
     /// Reads the member `server` of a part.
@@ -42,6 +51,23 @@ impl ServerFacts {
         }
         let Object(facts) = serde_json::from_str(json)?;
         Ok(facts)
+    }
+
+    /// Returns whether a legacy backend runs calls of tools as tasks.
+    pub fn has_legacy_tasks(&self) -> bool {
+        self.era == Some(Era::Legacy) && self.capability(&["tasks", "requests", "tools", "call"]).is_some()
+    }
+
+    /// Returns whether the backend lists its tasks, and the slave can list those of one client.
+    pub fn lists_tasks(&self) -> bool {
+        self.carries(CARRIES_TASKS)
+            && self.has_legacy_tasks()
+            && self.capability(&["tasks", "list"]).is_some()
+    }
+
+    /// Returns whether the slave carries this of the backend.
+    pub fn carries(&self, what: &str) -> bool {
+        self.carries.iter().any(|carried| carried == what)
     }
 
     /// Returns whether a capability, an experimental one or an extension has this name, the latter two also behind the prefix of their owner
@@ -68,7 +94,8 @@ impl ServerFacts {
 impl PartialEq for ServerFacts {
     fn eq(&self, other: &Self) -> bool {
         let text = |json: &Option<Box<RawValue>>| json.as_ref().map(|json| json.get().to_owned());
-        (self.era, self.version, &self.instructions) == (other.era, other.version, &other.instructions)
+        (self.era, self.version, &self.instructions, &self.carries)
+            == (other.era, other.version, &other.instructions, &other.carries)
             && text(&self.capabilities) == text(&other.capabilities)
             && text(&self.server_info) == text(&other.server_info)
     }
@@ -79,8 +106,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tasks_are_listed_where_a_legacy_backend_and_its_slave_can() {
+        let facts = |json: &str| ServerFacts::parse(json).unwrap();
+        let of = |era: &str, tasks: &str, carries: &str| {
+            facts(&format!(r#"{{"era":"{era}","capabilities":{{"tasks":{tasks}}},"carries":[{carries}]}}"#))
+        };
+        let (both, calls) = (
+            r#"{"list":{},"requests":{"tools":{"call":{}}}}"#,
+            r#"{"cancel":{},"requests":{"tools":{"call":{}}}}"#,
+        );
+        for (era, tasks, carries, has, lists) in [
+            ("legacy", both, r#""tasks""#, true, true),
+            ("legacy", both, r#""extensions""#, true, false),
+            ("legacy", both, "", true, false),
+            ("legacy", calls, r#""tasks""#, true, false),
+            ("legacy", r#"{"list":{}}"#, r#""tasks""#, false, false),
+            ("modern", both, r#""tasks""#, false, false),
+        ] {
+            let facts = of(era, tasks, carries);
+            assert_eq!((facts.has_legacy_tasks(), facts.lists_tasks()), (has, lists), "{facts:?}");
+        }
+    }
+
+    #[test]
     fn facts_survive_as_they_were_written_and_capabilities_are_found_by_path() {
-        let json = r#"{"era":"legacy","version":"2025-11-25","capabilities":{"resources":{"subscribe":true,"listChanged":false},"x":1e400},"instructions":"do","serverInfo":{"name":"s"}}"#;
+        let json = r#"{"era":"legacy","version":"2025-11-25","capabilities":{"resources":{"subscribe":true,"listChanged":false},"x":1e400},"instructions":"do","serverInfo":{"name":"s"},"carries":["tasks"]}"#;
         let facts = ServerFacts::parse(json).unwrap();
         assert_eq!(serde_json::to_string(&facts).unwrap(), json);
         assert_eq!(facts, ServerFacts::parse(json).unwrap());
@@ -95,6 +145,8 @@ mod tests {
         let experimental = ServerFacts::parse(r#"{"capabilities":{"experimental":{"skills":{}}}}"#).unwrap();
         assert!(experimental.names("skills") && !experimental.names("experimental/skills"));
         assert_ne!(facts, ServerFacts::default());
+        let not_carried = ServerFacts { carries: Vec::new(), ..facts.clone() };
+        assert!(facts != not_carried && facts.carries(CARRIES_TASKS) && !not_carried.carries(CARRIES_TASKS));
         assert!(ServerFacts::parse("[]").is_err());
         assert!(
             ServerFacts::parse(&format!(r#"{{"instructions":"{}"}}"#, "x".repeat(MAX_SERVER_FACTS))).is_err()

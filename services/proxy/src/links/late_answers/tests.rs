@@ -96,6 +96,7 @@ impl World {
             name: None,
             era: Era::Legacy,
             silence: Duration::from_hours(1),
+            place: None,
             last: self.now + Duration::from_hours(1),
         };
         let permit = at.slave.active.try_acquire().unwrap();

@@ -6,34 +6,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use protocol::link::header::CallHeader;
 use protocol::mcp::call_message::{CallRules, MessageCheck, MessageShape, ProgressToken};
 use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::client_requests::OpenRequests;
 use super::config::{StdioServer, StdioTiming};
 use super::forward::{self, Forwarding, Tasks, ToldIdentity};
-use super::incoming::{self, Incoming};
+use super::incoming::{self, Incoming, with_task_id};
 use super::line_fault::LineFault;
 use super::log_readers::{LogReader, LogWish};
 use super::odd_lines::OddLines;
 use super::results;
 use super::session::{OutboundRequest, RequestKind, Session};
 use super::slots::Slots;
-use super::{messages, request};
+use super::{messages, request, tasks};
 use crate::backends::context::BackendContext;
 use crate::backends::history::{LogCapture, ProcessHistory};
 use crate::backends::redactor::Redactor;
 use crate::call::{Answer, Backend, Exchange, Request};
+use crate::client_streams::ProcessStreams;
 use crate::identity_tokens::IdentityTokens;
 use crate::launcher::Launcher;
 use crate::metrics::{self, DropReason};
 use crate::outcome::BackendOutcome;
-use crate::subscriptions::WatchedResources;
+use crate::subscriptions::{Addressee, WatchedResources};
 use crate::trace::{BackendRequest, BackendSpan};
 use runtime::outbound::OutboundRules;
 
@@ -62,6 +66,8 @@ pub(crate) struct StdioBackend {
     pub(super) history: Arc<ProcessHistory>,
     pub(super) odd: Arc<OddLines>,
     pub(super) watched: Arc<WatchedResources>,
+    /// The ways to clients beside calls in flight.
+    pub(super) streams: ProcessStreams,
     /// Notified when a child is ready.
     started: Notify,
     /// The longest wait of a call for a child that is being started.
@@ -81,6 +87,7 @@ impl StdioBackend {
             odd: Arc::new(OddLines::new(Arc::clone(&name), Arc::clone(&history))),
             name,
             watched: Arc::default(),
+            streams: ProcessStreams::shared(context.streams.clone()),
             started: Notify::new(),
             wait: timing.wait,
             slots: server.concurrency.map(Slots::new),
@@ -95,9 +102,9 @@ impl StdioBackend {
         }
     }
 
-    /// Returns the same server for a process of one session or client, which does not run yet. It has a history of its own; odd lines are
-    /// reported for all processes together.
-    pub(super) fn beside(&self) -> Self {
+    /// Returns the same server for a process of one session or client, which does not run yet; `None`: of one call. It has a history of its
+    /// own; odd lines are reported for all processes together.
+    pub(super) fn beside(&self, process: Option<Addressee>) -> Self {
         Self {
             name: Arc::clone(&self.name),
             server: Arc::clone(&self.server),
@@ -110,6 +117,7 @@ impl StdioBackend {
             history: Arc::new(ProcessHistory::new(LogCapture::Off, &self.launcher)),
             odd: Arc::clone(&self.odd),
             watched: Arc::default(),
+            streams: self.streams.of_process(process),
             started: Notify::new(),
             wait: self.wait,
             slots: self.server.concurrency.map(Slots::new),
@@ -123,6 +131,9 @@ impl StdioBackend {
 
     /// Sends calls to this session from now on.
     pub(super) fn set_ready(&self, session: ReadySession) {
+        if session.era == Era::Legacy {
+            session.session.set_legacy();
+        }
         self.current.store(Some(Arc::new(session)));
         self.started.notify_waiters();
     }
@@ -154,6 +165,14 @@ impl StdioBackend {
         })
     }
 
+    /// Lists the tasks of the running child; none while none runs.
+    pub(super) async fn list_tasks(&self, deadline: Instant) -> Vec<Bytes> {
+        match self.current.load_full() {
+            Some(ready) => tasks::list(&ready, deadline).await,
+            None => Vec::new(),
+        }
+    }
+
     /// Runs a call on the child.
     pub(super) async fn run(
         &self,
@@ -171,7 +190,8 @@ impl StdioBackend {
         if let LogWish::AtLeast(level) = logs.wish {
             tell_log_level(&ready.session, level).await;
         }
-        let mut outbound = ready.session.begin(RequestKind::Call { token, logs })?;
+        let mut outbound =
+            ready.session.begin(RequestKind::Call { token, logs, task: request.watched_task() })?;
         let sent = BackendRequest { backend: &self.name, tool, version: ready.version, id: outbound.id };
         let span = BackendSpan::start(request.parent.as_ref(), sent);
         let answer = async {
@@ -233,6 +253,7 @@ impl StdioBackend {
                     incoming::with_client_token(&line, range, &token)
                 }
                 Incoming::Log(message) => message,
+                Incoming::TaskStatus { line, range } => with_task_id(&line, range, request.subject_json()),
                 Incoming::Extension(message) if ready.era == rules.era => message,
                 // What it means to a client of the other era, nobody here can say.
                 Incoming::Extension(_) => continue,
@@ -336,6 +357,14 @@ impl Backend for StdioBackend {
 
     fn version(&self) -> Option<Version> {
         self.version_now()
+    }
+
+    fn carries(&self, facts: &ServerFacts) -> Vec<String> {
+        tasks::carried(facts).into_iter().collect()
+    }
+
+    fn tasks<'a>(&'a self, _: &'a CallHeader, deadline: Instant) -> BoxFuture<'a, Vec<Bytes>> {
+        Box::pin(self.list_tasks(deadline))
     }
 
     fn watched_resources(&self) -> Option<&Arc<WatchedResources>> {

@@ -1,6 +1,7 @@
 //! A child process with its pipes, started in a process group of its own and ended with that group. Must not know MCP.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -107,4 +108,16 @@ pub(super) async fn write(mut stdin: ChildStdin, mut messages: mpsc::Receiver<By
             return;
         }
     }
+}
+
+/// Returns the bytes in a pipe that were not read yet; `None` where that is not known.
+#[cfg(target_os = "linux")]
+pub(super) fn unread(pipe: &OwnedFd) -> Option<u64> {
+    rustix::io::ioctl_fionread(pipe).ok()
+}
+
+/// Returns `None`: that is not known here.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn unread(_: &OwnedFd) -> Option<u64> {
+    None
 }

@@ -44,8 +44,14 @@ impl Introduction {
     fn into_info(self, version: Version) -> ServerInfo {
         let Self { capabilities, instructions, server_info } = self;
         let era = version.era();
-        let facts =
-            ServerFacts { era: Some(era), version: Some(version), capabilities, instructions, server_info };
+        let facts = ServerFacts {
+            era: Some(era),
+            version: Some(version),
+            capabilities,
+            instructions,
+            server_info,
+            carries: Vec::new(),
+        };
         ServerInfo { era, version, facts: bounded(facts) }
     }
 }
@@ -174,6 +180,7 @@ fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError>
         Incoming::Progress { .. }
         | Incoming::Log(_)
         | Incoming::Extension(_)
+        | Incoming::TaskStatus { .. }
         | Incoming::Request(_)
         | Incoming::Withdrawn(_)
         | Incoming::Alive => Ok(None),

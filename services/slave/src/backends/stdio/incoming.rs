@@ -40,6 +40,13 @@ pub(super) enum Incoming {
     Log(Bytes),
     /// A notification of an extension, to be passed on unchanged to a client of the child's era.
     Extension(Bytes),
+    /// The status of the task that the request is about.
+    TaskStatus {
+        /// The child's message.
+        line: Bytes,
+        /// The range of the task's id in it.
+        range: Range<usize>,
+    },
     /// A request of the child to the client.
     Request(ChildRequest),
     /// The child's id of a request that it may have withdrawn.
@@ -64,6 +71,7 @@ impl Incoming {
             | Self::Progress { .. }
             | Self::Log(_)
             | Self::Extension(_)
+            | Self::TaskStatus { .. }
             | Self::Request(_)
             | Self::Withdrawn(_)
             | Self::Alive => CallOutcome::Success,
@@ -74,6 +82,7 @@ impl Incoming {
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Progress { line, .. }
+            | Self::TaskStatus { line, .. }
             | Self::Log(line)
             | Self::Extension(line)
             | Self::Result(line)
@@ -88,4 +97,9 @@ impl Incoming {
 /// Returns a progress notification with the client's token in place of ours, which stands at `range`.
 pub(super) fn with_client_token(line: &Bytes, range: Range<usize>, token: &Bytes) -> Bytes {
     splice(line, &mut [Edit { range, with: token }], 0).into()
+}
+
+/// Returns the status of a task with the id by which its client knows it, a JSON string, in place of the child's own, which stands at `range`.
+pub(super) fn with_task_id(line: &Bytes, range: Range<usize>, id: &[u8]) -> Bytes {
+    splice(line, &mut [Edit { range, with: id }], 0).into()
 }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use protocol::link::header::CallHeader;
+use protocol::mcp::catalog::{CARRIES_EXTENSIONS, ServerFacts};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use tokio::time::Instant;
@@ -22,6 +24,7 @@ use super::backend::StdioBackend;
 use super::config::StdioTiming;
 use super::messages;
 use super::sharing::ChildRules;
+use super::tasks;
 use crate::backends::shutdown::{ShutdownGroup, ShutdownGuard};
 use crate::call::{Answer, Backend, Exchange, Request};
 use crate::metrics::ChildEnd;
@@ -55,7 +58,7 @@ impl PooledBackend {
         let starting = || pool.failure("it is being started", Some(RETRY_AFTER));
         let services = pool.services.get().ok_or_else(starting)?;
         let key = ChildKey::of(&request.header, pool.rules.owner);
-        let new = |number| Arc::new(Child::new(number, pool.first.beside()));
+        let new = |number| Arc::new(Child::new(number, pool.first.beside(key.addressee())));
         // The guard is dropped before anything else happens.
         let taken = pool.leases.lock().take(&key, Instant::now(), new);
         let child = match taken {
@@ -126,6 +129,26 @@ impl Backend for PooledBackend {
 
     fn version(&self) -> Option<Version> {
         self.0.version()
+    }
+
+    fn has_own_processes(&self) -> bool {
+        true
+    }
+
+    fn carries(&self, facts: &ServerFacts) -> Vec<String> {
+        let notifies = (facts.era == Some(Era::Legacy)).then(|| CARRIES_EXTENSIONS.to_owned());
+        tasks::carried(facts).into_iter().chain(notifies).collect()
+    }
+
+    fn tasks<'a>(&'a self, header: &'a CallHeader, deadline: Instant) -> BoxFuture<'a, Vec<Bytes>> {
+        Box::pin(async move {
+            let key = ChildKey::of(header, self.0.rules.owner);
+            let child = self.0.leases.lock().get(&key);
+            match child {
+                Some(child) => child.backend.list_tasks(deadline).await,
+                None => Vec::new(),
+            }
+        })
     }
 
     fn watched_resources(&self) -> Option<&Arc<WatchedResources>> {

@@ -71,7 +71,8 @@ impl RunningProcess {
         });
         let (redactor, odd) = (backend.redactor.clone(), Arc::clone(&backend.odd));
         let reader = OutputReader::new(Arc::clone(&session), redactor, odd, backend.max_output)
-            .with_watched(Arc::clone(&backend.watched));
+            .with_watched(Arc::clone(&backend.watched))
+            .with_streams(backend.streams.clone());
         let reader = tokio::spawn(reader.run(stdout));
         Ok(Self { session, child, reader, writer, tasks, backend: Arc::clone(backend) })
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::mcp::call_message::CallEvent;
+use protocol::mcp::call_message::{CallEvent, TASK_STATUS};
 use protocol::mcp::catalog::ListKind;
 use protocol::mcp::envelope::Text;
 use protocol::mcp::log_level::LogLevel;
@@ -24,6 +24,7 @@ use super::session::Session;
 use crate::backends::line_reader::{Line, LineLimits, LineReader};
 use crate::backends::redactor::Redactor;
 use crate::call::{ASKABLE, ClientRequest};
+use crate::client_streams::ProcessStreams;
 use crate::metrics::{self, DropReason};
 use crate::splice::{range_in, strip_newlines};
 use crate::subscriptions::WatchedResources;
@@ -48,6 +49,8 @@ pub(super) struct OutputReader {
     attribution: Attribution,
     /// Resources of which clients want to learn the updates.
     watched: Arc<WatchedResources>,
+    /// The ways to clients beside calls in flight.
+    streams: ProcessStreams,
     /// The request on whose stream the line came that is read.
     of: Option<u64>,
 }
@@ -87,12 +90,18 @@ impl OutputReader {
         max_line: usize,
     ) -> Self {
         let attribution = Attribution::new(Arc::clone(&session), redactor, Arc::clone(&odd));
-        Self { session, odd, max_line, attribution, watched: Arc::default(), of: None }
+        let (watched, streams) = (Arc::default(), ProcessStreams::default());
+        Self { session, odd, max_line, attribution, watched, streams, of: None }
     }
 
     /// Passes updates of these resources on.
     pub(super) fn with_watched(self, watched: Arc<WatchedResources>) -> Self {
         Self { watched, ..self }
+    }
+
+    /// Passes what is one client's alone on by these ways.
+    pub(super) fn with_streams(self, streams: ProcessStreams) -> Self {
+        Self { streams, ..self }
     }
 
     /// Reads until the output ends or cannot be used any more. Not cancel-safe: bytes that were read are lost.
@@ -285,7 +294,8 @@ impl OutputReader {
             // Expected, but nothing follows from them.
             "notifications/subscriptions/acknowledged" => true,
             "notifications/cancelled" => self.on_withdrawal(params),
-            _ => CallEvent::find(method.as_bytes()).is_some() && self.session.pass_extension(line, self.of),
+            TASK_STATUS => params.is_some_and(|params| self.on_task_status(line, params)),
+            _ => CallEvent::find(method.as_bytes()).is_some() && self.on_extension(line),
         };
         if !routed {
             tracing::debug!(
@@ -295,6 +305,31 @@ impl OutputReader {
             );
             metrics::record_backend_drop(&self.session.backend, DropReason::Unroutable);
         }
+    }
+
+    /// Passes the status of a task on: to a call in flight about it, else to the stream of its client.
+    fn on_task_status(&self, line: &Bytes, params: &RawValue) -> bool {
+        #[derive(Deserialize)]
+        struct Status<'a> {
+            #[serde(rename = "taskId", borrow)]
+            id: &'a RawValue,
+        }
+        let Ok(Status { id: raw }) = serde_json::from_str(params.get()) else { return false };
+        let Ok(id) = serde_json::from_str::<Text<'_>>(raw.get()) else { return false };
+        let (id, backend) = (id.as_str(), &self.session.backend);
+        if !self.session.is_legacy() {
+            return false;
+        }
+        // One whose client is not known is nobody's.
+        let Some(owner) = self.streams.task_owner(backend, id) else { return false };
+        self.session.pass_task_status(line, id, range_in(line, raw))
+            || self.streams.deliver_task_status(&owner, backend, line)
+    }
+
+    /// Passes a notification of an extension on: to the call that it is for, else to the stream of the client whose process the child is.
+    fn on_extension(&self, line: &Bytes) -> bool {
+        self.session.pass_extension(line, self.of)
+            || (self.session.is_legacy() && !self.session.has_calls() && self.streams.deliver_extension(line))
     }
 
     fn on_change(&self, lists: &[ListKind]) -> bool {

@@ -50,7 +50,8 @@ impl RemoteSession {
         let (session, messages) = Session::new(Arc::clone(&backend.name), None);
         let (redactor, odd) = (backend.redactor.clone(), Arc::clone(&backend.odd));
         let reader = OutputReader::new(Arc::clone(&session), redactor, odd, backend.max_output)
-            .with_watched(Arc::clone(&backend.watched));
+            .with_watched(Arc::clone(&backend.watched))
+            .with_streams(backend.streams.clone());
         let inbox = SessionInbox { session: Arc::clone(&session), reader: Mutex::new(reader) };
         let name = Arc::clone(&backend.name);
         let settings = UpstreamSettings {

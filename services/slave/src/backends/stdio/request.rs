@@ -70,6 +70,7 @@ pub(super) fn expect_result(answer: Incoming, method: &'static str) -> Result<By
         Incoming::Progress { .. }
         | Incoming::Log(_)
         | Incoming::Extension(_)
+        | Incoming::TaskStatus { .. }
         | Incoming::Request(_)
         | Incoming::Withdrawn(_)
         | Incoming::Alive => {

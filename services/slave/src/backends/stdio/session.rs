@@ -1,6 +1,7 @@
 //! The JSON-RPC session with one running child: requests that wait for an answer, by id. Must not know processes.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use protocol::mcp::log_level::LogLevel;
 use tokio::sync::{mpsc, oneshot};
 
 use super::changed_lists::ChangedLists;
+use super::child;
 use super::child_log_level::ChildLogLevel;
 use super::incoming::{ChildRequest, Incoming};
 use super::log_readers::{LogMessage, LogReader, owner, recipients};
@@ -38,6 +40,8 @@ pub(super) enum RequestKind {
         token: Option<Bytes>,
         /// Who reads log messages.
         logs: LogReader,
+        /// The child's own id of the task that the call is about, where its client takes the status of it on the call's stream.
+        task: Option<Box<str>>,
     },
 }
 
@@ -87,6 +91,7 @@ pub(super) struct Session {
     outbox: mpsc::Sender<Bytes>,
     table: Mutex<RequestTable>,
     next: AtomicU64,
+    legacy: AtomicBool,
     /// Another descriptor of the child's standard input, until the handshake is over.
     stdin: Mutex<Option<OwnedFd>>,
 }
@@ -103,6 +108,7 @@ impl Session {
             outbox,
             table: Mutex::default(),
             next: AtomicU64::new(1),
+            legacy: AtomicBool::new(false),
             stdin: Mutex::new(stdin),
         };
         (Arc::new(session), messages)
@@ -205,6 +211,32 @@ impl Session {
         owner.is_some_and(|pending| self.push(pending, Incoming::Extension(line.clone())))
     }
 
+    /// Returns whether a call of a client is in flight.
+    pub(super) fn has_calls(&self) -> bool {
+        self.table.lock().calls(None).next().is_some()
+    }
+
+    /// Passes the status of a task to the newest call in flight about it; `range` is that of the task's id. Returns false if there is none.
+    pub(super) fn pass_task_status(&self, line: &Bytes, id: &str, range: Range<usize>) -> bool {
+        let table = self.table.lock();
+        let about = table.pending.iter().filter(|(_, pending)| match &pending.kind {
+            RequestKind::Call { task, .. } => task.as_deref() == Some(id),
+            RequestKind::Own | RequestKind::Standing => false,
+        });
+        let newest = about.max_by_key(|(id, _)| **id).map(|(_, pending)| pending);
+        newest.is_some_and(|pending| self.push(pending, Incoming::TaskStatus { line: line.clone(), range }))
+    }
+
+    /// Records that the child speaks the legacy era.
+    pub(super) fn set_legacy(&self) {
+        self.legacy.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the child is known to speak the legacy era.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.legacy.load(Ordering::Relaxed)
+    }
+
     /// Passes a request of the child to the call that it is for: that of the stream `of` where it came on one's.
     ///
     /// # Errors
@@ -260,7 +292,7 @@ impl Session {
 
     /// Returns the bytes that the child has not read yet; `None` where that is not known.
     pub(super) fn unread(&self) -> Option<u64> {
-        unread(self.stdin.lock().as_ref()?)
+        child::unread(self.stdin.lock().as_ref()?)
     }
 
     /// Gives up the other descriptor of the child's standard input: as long as it is open, the child's input does not end.
@@ -280,16 +312,6 @@ impl Session {
             let _ = pending.incoming.send(Incoming::Failed(failure.clone()));
         }
     }
-}
-
-#[cfg(target_os = "linux")]
-fn unread(pipe: &OwnedFd) -> Option<u64> {
-    rustix::io::ioctl_fionread(pipe).ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn unread(_: &OwnedFd) -> Option<u64> {
-    None
 }
 
 /// A request to the child and the messages that arrive for it. Dropping it abandons the request; a call and a standing
@@ -349,6 +371,7 @@ impl OutboundRequest {
             Incoming::Progress { .. }
             | Incoming::Log(_)
             | Incoming::Extension(_)
+            | Incoming::TaskStatus { .. }
             | Incoming::Request(_)
             | Incoming::Withdrawn(_) => {
                 self.waiting.bytes.fetch_sub(next.size(), Ordering::Relaxed);

@@ -53,7 +53,8 @@ impl RegisteredBackend {
         self.unhealthy = None;
         self.hints =
             report.lists.each_ref().map(|list| list.as_ref().map(|list| list.hints).unwrap_or_default());
-        self.facts = Arc::new(report.facts);
+        let carries = self.backend.carries(&report.facts);
+        self.facts = Arc::new(ServerFacts { carries, ..report.facts });
         let (name, curation) = (&self.name, &self.curation);
         let curated = |kind: ListKind, entry: CatalogEntry| {
             let unreadable = |error: &serde_json::Error| {

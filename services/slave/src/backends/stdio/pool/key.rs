@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use protocol::link::header::CallHeader;
 
 use crate::backends::stdio::sharing::ChildOwner;
+use crate::subscriptions::Addressee;
 
 /// The session or client that a child is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +40,17 @@ impl ChildKey {
             }
         };
         key.unwrap_or_else(|| Self::Call(CALLS.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Returns whose stream what the child says by itself is for; `None`: nobody's.
+    pub(super) fn addressee(&self) -> Option<Addressee> {
+        match self {
+            Self::Session { session, client } => {
+                Some(Addressee::Session { session: Arc::clone(session), client: client.clone() })
+            }
+            Self::Client(client) => Some(Addressee::Client(Arc::clone(client))),
+            Self::Call(_) => None,
+        }
     }
 
     /// Returns whether the child ends with this session.

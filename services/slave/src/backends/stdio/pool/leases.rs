@@ -104,6 +104,11 @@ impl<C: Clone> Leases<C> {
         self.children.remove(key).map(|leased| leased.child)
     }
 
+    /// Returns the child of this key, which no call takes by that.
+    pub(super) fn get(&self, key: &ChildKey) -> Option<C> {
+        self.children.get(key).map(|leased| leased.child.clone())
+    }
+
     /// Returns the children of a session.
     pub(super) fn of_session(&self, session: &str) -> Vec<C> {
         let of_session = self.children.iter().filter(|(key, _)| key.is_of_session(session));
