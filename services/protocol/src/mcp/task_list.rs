@@ -100,7 +100,7 @@ mod tests {
         let names: Vec<String> = (0..20).map(|number| format!("t{number}")).collect();
         let objects: Vec<String> = names.iter().map(|name| format!(r#"{{"taskId":"{name}"}}"#)).collect();
         let all: Vec<(&str, &str)> =
-            names.iter().map(|name| name.as_str()).zip(objects.iter().map(String::as_str)).collect();
+            names.iter().map(String::as_str).zip(objects.iter().map(String::as_str)).collect();
         let (mut cursor, mut read, mut round) = (None, Vec::new(), 0);
         loop {
             // A task that the client has read is gone on the second page.

@@ -55,13 +55,11 @@ impl TaskNote {
         let Self { owner, about } = self;
         let process = to.backend.has_own_processes().then(|| Arc::clone(&owner.client));
         let key = |id| TaskKey { backend: to.owner.into(), process, id };
-        match about {
-            Some(id) => to.owners.on_asked(key(id), owner, Instant::now()),
-            None => {
-                let Ok(Created { task }) = serde_json::from_slice(result) else { return };
-                let ttl = task.ttl.and_then(|ttl| Duration::try_from_secs_f64(ttl / 1000.0).ok());
-                to.owners.on_created(key(task.id.into()), owner, ttl, Instant::now());
-            }
+        if let Some(id) = about {
+            to.owners.on_asked(key(id), owner, Instant::now());
+        } else if let Ok(Created { task }) = serde_json::from_slice(result) {
+            let ttl = task.ttl.and_then(|ttl| Duration::try_from_secs_f64(ttl / 1000.0).ok());
+            to.owners.on_created(key(task.id.into()), owner, ttl, Instant::now());
         }
     }
 }
