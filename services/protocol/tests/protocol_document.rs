@@ -28,7 +28,6 @@ use protocol::link::rotation::RotationFact;
 use protocol::link::session_fact::{SessionEnd, SessionFact};
 use protocol::link::slave_end::{ProxyPeer, SlaveEnd};
 use protocol::mcp::call_message::{CALL_EVENTS, CallEvent, NEVER_OF_A_CALL};
-use protocol::mcp::canonical;
 use protocol::mcp::catalog::{
     CatalogPart, ListKind, MAX_BACKEND_NAME, MAX_BACKENDS, MAX_CATALOG, MAX_SERVER_FACTS,
 };
@@ -244,59 +243,6 @@ fn the_shown_parts_of_a_catalog_can_be_read_and_every_list_is_named() {
     }
     for kind in ListKind::ALL {
         assert!(rest.contains(&format!("`{}`", kind.name())), "{kind:?} is not named");
-    }
-}
-
-/// Definitions that the document shows with their canonical form and digest.
-const DEFINITIONS: [&str; 7] = [
-    "{}",
-    r#"{"name":"t","inputSchema":{"type":"object"}}"#,
-    r#"{ "inputSchema": {"type": "object"}, "name": "\u0074" }"#,
-    "[0.0, -0, 100, 1e2, 0.010, -12.50, 1e400, 1E9999999999999999]",
-    r#"["\/\n\u001F\"\\", "\uD83D\uDE00\ud83d", "é\u00e9"]"#,
-    r#"{"b":1,"a!":2,"a":3,"\"":4,"é":5,"Z":6}"#,
-    r#"{"a":1,"\u0061":2}"#,
-];
-
-#[test]
-fn the_canonical_forms_are_those_of_the_code() {
-    let document = document();
-    for definition in DEFINITIONS {
-        let raw = serde_json::value::RawValue::from_string(definition.to_owned()).unwrap();
-        let form = canonical::canonical(&raw).map_or("none".to_owned(), |form| format!("`{form}`"));
-        let digest = canonical::digest(&raw).map_or("none".to_owned(), |digest| format!("`{digest}`"));
-        let row = format!("| `{definition}` | {form} | {digest} |\n");
-        assert!(document.contains(&row), "the document lacks this row:\n{row}");
-    }
-}
-
-/// Schemas that the document shows with their form without wording.
-const SCHEMAS: [(&str, &str); 4] = [
-    (
-        r#"{"type":"object","title":"T","properties":{"description":{"type":"string","description":"D"}}}"#,
-        r#"{"properties":{"description":{"type":"string"}},"type":"object"}"#,
-    ),
-    (
-        r#"{"anyOf":[{"title":"A","const":{"title":"A"}},true],"$comment":"C","x-note":{"title":"N"}}"#,
-        r#"{"anyOf":[{"const":{"title":"A"}},true],"x-note":{"title":"N"}}"#,
-    ),
-    (
-        r#"{"description":{"type":"string"},"items":[{"title":"T"},"other"]}"#,
-        r#"{"description":{"type":"string"},"items":[{"title":"T"},"other"]}"#,
-    ),
-    (r#"{"description":"anything","examples":[1]}"#, "{}"),
-];
-
-#[test]
-fn the_schemas_without_wording_are_those_of_the_code() {
-    let document = document();
-    let raw = |text: String| serde_json::value::RawValue::from_string(text).unwrap();
-    for (schema, form) in SCHEMAS {
-        let definition = raw(format!(r#"{{"inputSchema":{schema}}}"#));
-        let expected = canonical::digest(&raw(form.to_owned()));
-        assert_eq!(canonical::schema_digest(&definition, "inputSchema"), expected, "{schema}");
-        let row = format!("| `{schema}` | `{form}` |\n");
-        assert!(document.contains(&row), "the document lacks this row:\n{row}");
     }
 }
 

@@ -8,6 +8,7 @@
 mod asking;
 mod call;
 mod capability;
+mod crossing;
 mod errors;
 mod held;
 mod input;
@@ -25,7 +26,8 @@ mod tasks;
 mod tests;
 
 pub(crate) use asking::{CallTimers, ParkedCalls, Parking};
-pub(crate) use call::{Crossing, call};
+pub(crate) use call::call;
+pub(crate) use crossing::Crossing;
 pub(crate) use input::MAY_REQUIRE_INPUT;
 pub(crate) use legacy_client::{LegacyAskSink, OpenAsks};
 pub(crate) use retry::Retry;

@@ -113,9 +113,9 @@ async fn next(mut listening: Listening) -> Option<(ListenEvent, Listening)> {
         }
         let Listening { attached, changes, watching, ended, forwarder, client, .. } = &mut listening;
         // Asked for each event: the policy may be another by now.
-        let may_know = |told: Told<'_>, slave: &Slave| match told {
-            Told::Resource(uri) => forwarder.may_read(client, uri, slave),
-            Told::Other => forwarder.may_use(|| client.clone(), Kind::Task, "", slave),
+        let may_know = |told: EventSubject<'_>, slave: &Slave| match told {
+            EventSubject::Resource(uri) => forwarder.may_read(client, uri, slave),
+            EventSubject::Other => forwarder.may_use(|| client.clone(), Kind::Task, "", slave),
         };
         let due = watching.as_ref().map(|(_, due)| *due);
         let wake = due.into_iter().chain(ended.values().copied()).min();
@@ -220,7 +220,7 @@ fn tells(slave: &Slave, era: Era) -> bool {
 
 /// What a slave tells of.
 #[derive(Clone, Copy)]
-enum Told<'a> {
+enum EventSubject<'a> {
     Resource(&'a str),
     /// Something of the client's own, which no rule names.
     Other,
@@ -229,7 +229,7 @@ enum Told<'a> {
 /// Polls for the next event of any slave, without what the client may not read there.
 fn poll_any(
     attached: &mut [Attached],
-    may_know: &impl Fn(Told<'_>, &Slave) -> bool,
+    may_know: &impl Fn(EventSubject<'_>, &Slave) -> bool,
     cx: &mut Context<'_>,
 ) -> Poll<Received> {
     for one in attached {
@@ -244,19 +244,21 @@ impl Attached {
     /// Polls for the next event without what the client may not read.
     fn poll_allowed(
         &mut self,
-        may_know: &impl Fn(Told<'_>, &Slave) -> bool,
+        may_know: &impl Fn(EventSubject<'_>, &Slave) -> bool,
         cx: &mut Context<'_>,
     ) -> Poll<Received> {
         loop {
             return Poll::Ready(match ready!(self.poll_event(cx)) {
                 Received::Event(ListenEvent::Updated(update))
-                    if !may_know(Told::Resource(&update.uri), &self.slave) =>
+                    if !may_know(EventSubject::Resource(&update.uri), &self.slave) =>
                 {
                     continue;
                 }
-                Received::Event(ListenEvent::Passed(_)) if !may_know(Told::Other, &self.slave) => continue,
+                Received::Event(ListenEvent::Passed(_)) if !may_know(EventSubject::Other, &self.slave) => {
+                    continue;
+                }
                 Received::Event(ListenEvent::Watching(mut uris)) => {
-                    uris.retain(|uri| may_know(Told::Resource(uri), &self.slave));
+                    uris.retain(|uri| may_know(EventSubject::Resource(uri), &self.slave));
                     Received::Event(ListenEvent::Watching(uris))
                 }
                 received => received,

@@ -12,7 +12,7 @@ use runtime::trusted::TrustedProxies;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
-use super::admission::{Admission, Unauthenticated};
+use super::admission::{Admission, Rejected, Unauthenticated};
 use super::auth::{self, AuthError, Authenticated, Socket, TRY_AGAIN_LATER};
 use super::link_task::{LinkTimes, run_link};
 use super::registration::Registered;
@@ -52,7 +52,7 @@ pub(crate) async fn serve_slaves(listener: TcpListener, context: Arc<AcceptConte
                     let context = Arc::clone(&context);
                     tokio::spawn(serve_connection(Connected { stream, peer, share }, context));
                 }
-                Err(rejected) => second_look::take(stream, peer, rejected, &context),
+                Err(rejected) => on_rejected(stream, peer, rejected, &context),
             },
             Err(error) => {
                 tracing::warn!("Cannot accept a slave connection: {error}");
@@ -62,15 +62,42 @@ pub(crate) async fn serve_slaves(listener: TcpListener, context: Arc<AcceptConte
     }
 }
 
-/// A connection that was let in.
-pub(super) struct Connected {
-    pub(super) stream: TcpStream,
-    pub(super) peer: SocketAddr,
-    /// Returned when the connection has authenticated, or has failed to.
-    pub(super) share: Unauthenticated,
+/// Rejects a connection, unless it comes too early and says that its slave is in use, for which clients may wait. Returns at once.
+fn on_rejected(stream: TcpStream, peer: SocketAddr, rejected: Rejected, context: &Arc<AcceptContext>) {
+    let admission = &context.admission;
+    // With TLS, an answer would require a handshake: the connection is closed without one.
+    if context.tls.is_some() {
+        return refusal::record_rejected(peer, rejected, admission);
+    }
+    let Some(look) = admission.second_look(rejected) else {
+        refusal::record_rejected(peer, rejected, admission);
+        return admission.reject(stream, rejected);
+    };
+    let context = Arc::clone(context);
+    tokio::spawn(async move {
+        let admission = &context.admission;
+        let is_in_use = second_look::says_in_use(&stream).await;
+        drop(look);
+        let admit = || admission.admit_in_use(peer.ip(), &context.trusted, Instant::now());
+        match if is_in_use { admit() } else { Err(rejected) } {
+            Ok(share) => serve_connection(Connected { stream, peer, share }, context).await,
+            Err(rejected) => {
+                refusal::record_rejected(peer, rejected, admission);
+                admission.reject(stream, rejected);
+            }
+        }
+    });
 }
 
-pub(super) async fn serve_connection(connected: Connected, context: Arc<AcceptContext>) {
+/// A connection that was let in.
+struct Connected {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// Returned when the connection has authenticated, or has failed to.
+    share: Unauthenticated,
+}
+
+async fn serve_connection(connected: Connected, context: Arc<AcceptContext>) {
     // Boxed, since a handshake needs much more than the link that follows, which lasts.
     if let Some((socket, registered)) = Box::pin(handshake(connected, &context)).await {
         run_link(socket, registered, &context.registry, context.times).await;

@@ -1,17 +1,11 @@
-//! Connections that come faster than `HANDSHAKE_RATE`: those of slaves in use, for which clients wait, are let in at a small rate of their
-//! own, so that clients get answers soon after an outage. Must not know what is said on links.
+//! A look at what a connection asks for before any of it is read: whether its slave is in use, so that clients may wait for it. Must not
+//! know who is let in.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use protocol::link::handshake::IN_USE_HEADER;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-use super::accept::{AcceptContext, Connected, serve_connection};
-use super::admission::Rejected;
-use super::refusal;
 
 /// Longest wait for the request of a connection.
 const TIME: Duration = Duration::from_millis(500);
@@ -19,39 +13,8 @@ const TIME: Duration = Duration::from_millis(500);
 /// Bytes of the request that are looked at. A slave's own request is shorter.
 const MAX_HEAD: usize = 1024;
 
-/// Rejects a connection, unless its request says that its slave is in use and there is room for it. Returns at once.
-pub(super) fn take(stream: TcpStream, peer: SocketAddr, rejected: Rejected, context: &Arc<AcceptContext>) {
-    let admission = &context.admission;
-    // With TLS, an answer would require a handshake: the connection is closed without one.
-    if context.tls.is_some() {
-        return refusal::record_rejected(peer, rejected, admission);
-    }
-    let Some(look) = admission.second_look(rejected) else {
-        refusal::record_rejected(peer, rejected, admission);
-        return admission.reject(stream, rejected);
-    };
-    let context = Arc::clone(context);
-    tokio::spawn(async move {
-        let admission = &context.admission;
-        let is_in_use = says_in_use(&stream).await;
-        drop(look);
-        let admitted = if is_in_use {
-            admission.admit_in_use(peer.ip(), &context.trusted, Instant::now())
-        } else {
-            Err(rejected)
-        };
-        match admitted {
-            Ok(share) => serve_connection(Connected { stream, peer, share }, context).await,
-            Err(rejected) => {
-                refusal::record_rejected(peer, rejected, admission);
-                admission.reject(stream, rejected);
-            }
-        }
-    });
-}
-
 /// Returns whether the beginning of the request has the header. Takes nothing from the stream.
-async fn says_in_use(stream: &TcpStream) -> bool {
+pub(super) async fn says_in_use(stream: &TcpStream) -> bool {
     let mut head = [0; MAX_HEAD];
     let read = timeout(TIME, stream.peek(&mut head)).await;
     let length = read.ok().and_then(Result::ok).unwrap_or(0);

@@ -7,27 +7,15 @@ use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::result::{ResultType, wanted_input};
 
+use super::crossing::Crossing;
 use super::errors::{self, Adapted};
 use super::rounds::{self, Round};
 use super::task_notes::TaskNote;
-use super::tasks::{Shown, TaskIds};
+use super::tasks::Shown;
 use crate::call::{Answer, Backend, Exchange, Request};
-use crate::task_owners::TaskOwners;
 
 /// Rounds of input of one call, for a legacy client that a modern backend asks.
 const MAX_ROUNDS: usize = 16;
-
-/// A backend as the bridge calls it.
-pub(crate) struct Crossing<'a> {
-    /// The backend.
-    pub(crate) backend: &'a dyn Backend,
-    /// The backend's name.
-    pub(crate) owner: &'a str,
-    /// The ids of tasks.
-    pub(crate) tasks: &'a TaskIds,
-    /// Whose tasks are.
-    pub(crate) owners: &'a TaskOwners,
-}
 
 /// Runs a call on its backend. Dropping the future cancels it.
 pub(crate) async fn call(

@@ -8,7 +8,7 @@ use protocol::mcp::era::{Era, Version};
 use protocol::mcp::kind::Kind;
 use serde::Deserialize;
 
-use super::call::Crossing;
+use super::crossing::Crossing;
 use crate::call::Request;
 use crate::task_owners::{TaskKey, TaskOwner};
 

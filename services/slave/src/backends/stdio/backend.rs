@@ -168,7 +168,7 @@ impl StdioBackend {
     /// Lists the tasks of the running child; none while none runs.
     pub(super) async fn list_tasks(&self, deadline: Instant) -> Vec<Bytes> {
         match self.current.load_full() {
-            Some(ready) => tasks::list(&ready, deadline).await,
+            Some(ready) => tasks::list(&ready.session, &ready.facts, deadline).await,
             None => Vec::new(),
         }
     }

@@ -1,5 +1,7 @@
 //! The tasks of a legacy child (2025-11-25, Tasks, "Listing Tasks"). Must not know whose they are.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use protocol::mcp::call_message::{CallRules, MessageCheck, MessageShape};
 use protocol::mcp::catalog::{CARRIES_TASKS, ServerFacts};
@@ -7,9 +9,9 @@ use protocol::mcp::era::Era;
 use protocol::mcp::task_list::TaskPage;
 use tokio::time::{Instant, timeout_at};
 
-use super::backend::ReadySession;
 use super::messages;
 use super::request::{expect_result, send};
+use super::session::Session;
 
 /// Pages of a list after which a child's cursor counts as endless.
 const MAX_PAGES: usize = 100;
@@ -23,16 +25,16 @@ pub(super) fn carried(facts: &ServerFacts) -> Option<String> {
 }
 
 /// Reads the list page by page, until the deadline at the latest; what cannot be read ends it.
-pub(super) async fn list(ready: &ReadySession, deadline: Instant) -> Vec<Bytes> {
+pub(super) async fn list(session: &Arc<Session>, facts: &ServerFacts, deadline: Instant) -> Vec<Bytes> {
     const METHOD: &str = "tasks/list";
     let (mut pages, mut bytes, mut params) = (Vec::new(), 0, String::new());
-    if !ready.facts.has_legacy_tasks() || ready.facts.capability(&["tasks", "list"]).is_none() {
+    if !facts.has_legacy_tasks() || facts.capability(&["tasks", "list"]).is_none() {
         return pages;
     }
-    let backend = &*ready.session.backend;
+    let backend = &*session.backend;
     while pages.len() < MAX_PAGES && bytes < MAX_BYTES {
         let asked = async {
-            let request = send(&ready.session, |id| messages::request(id, METHOD, &params, Era::Legacy));
+            let request = send(session, |id| messages::request(id, METHOD, &params, Era::Legacy));
             expect_result(request.await?.timed(METHOD).next().await, METHOD)
         };
         let page = match timeout_at(deadline, asked).await {
