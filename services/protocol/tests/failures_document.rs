@@ -27,13 +27,25 @@ fn message(failure: &Failure) -> String {
     if text.ends_with(": ") { text + "…" } else { text }
 }
 
+/// Returns what else a failure of the same kind as this example may say.
+fn other_messages(example: &Failure) -> Vec<String> {
+    let others = match example {
+        Failure::Draining => {
+            [false, true].map(|by_operator| Failure::SlavesDraining { by_operator }).to_vec()
+        }
+        _ => Vec::new(),
+    };
+    others.iter().map(message).collect()
+}
+
 fn table() -> String {
     let mut out = String::from(
         "\n| kind | code | legacy | modern | message | what to do |\n|---|---|---|---|---|---|\n",
     );
     for failure in Failure::examples() {
         let spec = failure.spec();
-        let (kind, code, text, advice) = (spec.kind, spec.code, message(&failure), spec.advice);
+        let messages = [vec![message(&failure)], other_messages(&failure)].concat();
+        let (kind, code, text, advice) = (spec.kind, spec.code, messages.join("; "), spec.advice);
         writeln!(out, "| `{kind}` | {code} | {} | {} | {text} | {advice} |", spec.legacy, spec.modern)
             .unwrap();
     }
