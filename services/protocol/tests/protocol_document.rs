@@ -25,7 +25,6 @@ use protocol::link::outbox::ACK_DELAY;
 use protocol::link::proxy_end::{ProxyEnd, Sink};
 use protocol::link::session_fact::{SessionEnd, SessionFact};
 use protocol::link::slave_end::{ProxyPeer, SlaveEnd};
-use protocol::link::{revocation::RevocationFact, rotation::RotationFact};
 use protocol::mcp::call_message::{CALL_EVENTS, CallEvent, NEVER_OF_A_CALL};
 use protocol::mcp::canonical;
 use protocol::mcp::catalog::{
@@ -161,11 +160,11 @@ fn full_header() -> CallHeader {
 
 #[test]
 fn every_member_of_session_facts_is_there() {
-    let (document, grant, tag) = (document(), GrantId([1; 16]), [1; 16]);
+    use protocol::link::{revocation::RevocationFact, rotation::RotationFact};
+    let (document, until, grant, tag) = (document(), 1, GrantId([1; 16]), [1; 16]);
     let ended = SessionFact::Ended(SessionEnd { session: "s".into(), at: 1, tag });
-    let revoked = SessionFact::Revoked(vec![RevocationFact { until: 1, grant, tag }]);
-    let rotated =
-        SessionFact::Rotated(vec![RotationFact { until: 1, grant, generation: 1, token: tag, tag }]);
+    let revoked = SessionFact::Revoked(vec![RevocationFact { until, grant, tag }]);
+    let rotated = SessionFact::Rotated(vec![RotationFact { until, grant, generation: 1, token: tag, tag }]);
     for fact in [SessionFact::Cancelled(vec!["0".into()]), ended, revoked, rotated] {
         for member in members(&serde_json::from_slice::<serde_json::Value>(&fact.encode()).unwrap()) {
             assert!(has_row(&document, &[&format!("`{member}`")]), "no row for {member} of session facts");
