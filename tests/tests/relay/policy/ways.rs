@@ -60,9 +60,9 @@ fn result(method: &str) -> Value {
 }
 
 /// Waits until the tool is listed, or is not any more.
-async fn listed(ops: &Client, is_there: bool) {
+async fn listed(client: &Client, is_there: bool) {
     wait::until("the tool in the list, or out of it", async || {
-        (ops.tool_names().await.contains(&"read".to_owned()) == is_there).then_some(())
+        (client.tool_names().await.contains(&"read".to_owned()) == is_there).then_some(())
     })
     .await;
 }
@@ -106,6 +106,7 @@ impl Scene {
         self.course += 1;
         self.files.change(&self.proxy, &allowing(who, self.course)).await;
         let mut slave = slave(&self.proxy, &self.ops).await;
+        listed(&self.client, true).await;
         let first = if way == Way::Wait { &self.ops } else { &self.client };
         let mut running = first.start(request(method)).await;
         let opened = slave.receive_open().await;
@@ -115,6 +116,7 @@ impl Scene {
         }
         if !is_allowed {
             self.files.change(&self.proxy, NOBODY_ELSE).await;
+            listed(&self.client, false).await;
         }
         match way {
             Way::Wait => slave.end(opened.call, 0, &result(method)).await,
