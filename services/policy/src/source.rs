@@ -86,12 +86,13 @@ pub async fn follow(
         let read = content.map_err(PolicyError::from).and_then(|content| parse_bytes(&content, side));
         match read {
             Ok(policy) => {
-                tracing::info!(rules = policy.rules(), "{variable} read again from {path}");
+                let rules = policy.rules();
                 apply(Arc::new(policy), Reload::Applied);
+                tracing::info!(rules, "{variable} read again from {path}");
             }
             Err(PolicyError::Unreadable(error)) if error.kind() == ErrorKind::NotFound => {
-                tracing::error!("{variable} is gone, nothing is allowed until it is back: {path}");
                 apply(Arc::new(Policy::nothing()), Reload::Gone);
+                tracing::error!("{variable} is gone, nothing is allowed until it is back: {path}");
             }
             Err(error) => {
                 tracing::error!("{variable} cannot be used, the policy of before stays: {path}: {error}");

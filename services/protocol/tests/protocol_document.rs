@@ -23,8 +23,6 @@ use protocol::link::ids::{CallId, InstanceId, LinkId};
 use protocol::link::limits::{self, LinkLimits};
 use protocol::link::outbox::ACK_DELAY;
 use protocol::link::proxy_end::{ProxyEnd, Sink};
-use protocol::link::revocation::RevocationFact;
-use protocol::link::rotation::RotationFact;
 use protocol::link::session_fact::{SessionEnd, SessionFact};
 use protocol::link::slave_end::{ProxyPeer, SlaveEnd};
 use protocol::mcp::call_message::{CALL_EVENTS, CallEvent, NEVER_OF_A_CALL};
@@ -162,17 +160,13 @@ fn full_header() -> CallHeader {
 
 #[test]
 fn every_member_of_session_facts_is_there() {
-    let document = document();
-    let ended = SessionEnd { session: "s".into(), at: 1, tag: [1; 16] };
-    let revoked = RevocationFact { until: 1, grant: GrantId([1; 16]), tag: [1; 16] };
-    let cancelled = SessionFact::Cancelled(vec!["0".into()]);
-    let grant = GrantId([1; 16]);
-    let rotated = RotationFact { until: 1, grant, generation: 1, token: [1; 16], tag: [1; 16] };
-    let ended = SessionFact::Ended(ended);
-    let (revoked, rotated) = (SessionFact::Revoked(vec![revoked]), SessionFact::Rotated(vec![rotated]));
-    for fact in [cancelled, ended, revoked, rotated] {
-        let fact: serde_json::Value = serde_json::from_slice(&fact.encode()).unwrap();
-        for member in members(&fact) {
+    use protocol::link::{revocation::RevocationFact, rotation::RotationFact};
+    let (document, until, grant, tag) = (document(), 1, GrantId([1; 16]), [1; 16]);
+    let ended = SessionFact::Ended(SessionEnd { session: "s".into(), at: 1, tag });
+    let revoked = SessionFact::Revoked(vec![RevocationFact { until, grant, tag }]);
+    let rotated = SessionFact::Rotated(vec![RotationFact { until, grant, generation: 1, token: tag, tag }]);
+    for fact in [SessionFact::Cancelled(vec!["0".into()]), ended, revoked, rotated] {
+        for member in members(&serde_json::from_slice::<serde_json::Value>(&fact.encode()).unwrap()) {
             assert!(has_row(&document, &[&format!("`{member}`")]), "no row for {member} of session facts");
         }
     }

@@ -1,6 +1,7 @@
 //! The ways on which a request that was allowed is decided again before it is somewhere else: it waits, is run again, or moves. For each
 //! kind of what is asked for, and each kind of who asks.
 
+use futures_util::future::join_all;
 use harness::client::{Client, McpRequest, Pending};
 use harness::issuer::{SigningKey, TestIssuer};
 use harness::rawslave::{OpenCall, RawSlave, dial, text_result};
@@ -59,9 +60,9 @@ fn result(method: &str) -> Value {
 }
 
 /// Waits until the tool is listed, or is not any more.
-async fn listed(ops: &Client, is_there: bool) {
+async fn listed(client: &Client, is_there: bool) {
     wait::until("the tool in the list, or out of it", async || {
-        (ops.tool_names().await.contains(&"read".to_owned()) == is_there).then_some(())
+        (client.tool_names().await.contains(&"read".to_owned()) == is_there).then_some(())
     })
     .await;
 }
@@ -105,6 +106,7 @@ impl Scene {
         self.course += 1;
         self.files.change(&self.proxy, &allowing(who, self.course)).await;
         let mut slave = slave(&self.proxy, &self.ops).await;
+        listed(&self.client, true).await;
         let first = if way == Way::Wait { &self.ops } else { &self.client };
         let mut running = first.start(request(method)).await;
         let opened = slave.receive_open().await;
@@ -114,6 +116,7 @@ impl Scene {
         }
         if !is_allowed {
             self.files.change(&self.proxy, NOBODY_ELSE).await;
+            listed(&self.client, false).await;
         }
         match way {
             Way::Wait => slave.end(opened.call, 0, &result(method)).await,
@@ -151,10 +154,8 @@ impl Scene {
     }
 }
 
-#[tokio::test]
-async fn a_request_of_each_kind_and_identity_is_decided_again_on_each_way() {
-    let key = SigningKey::ec();
-    let issuer = TestIssuer::start(&[key.jwk("e")]).await;
+/// Has a proxy of their own decide what clients like these ask for, on one way.
+async fn decided_again(way: Way, who: &str, issuer: &TestIssuer, token: &str) {
     let files = Files::new(NOBODY_ELSE);
     std::fs::write(files.path("issuers.yaml"), format!("issuers:\n- issuer: {}\n", issuer.url)).unwrap();
     let setup =
@@ -162,26 +163,30 @@ async fn a_request_of_each_kind_and_identity_is_decided_again_on_each_way() {
     // The slave of this test answers only while it is read from.
     let setup = setup.env("LINK_PING_TIMEOUT_MS", "60000");
     let proxy = setup.env("AUTH_ISSUERS", files.path("issuers.yaml").to_str().unwrap()).start_proxy().await;
-    let ops = client(&proxy, "ops");
+    let of_token = Client::modern(proxy.http).with_header("authorization", &format!("Bearer {token}"));
+    let asking = if who.contains("key") { client(&proxy, "dev") } else { of_token };
+    let mut scene = Scene { client: asking, ops: client(&proxy, "ops"), files, proxy, course: 0 };
+    for (method, unknown) in KINDS {
+        assert_eq!(scene.outcome(way, who, method, true).await, "ok", "{way:?} {who} {method}");
+        let expected = match way {
+            Way::Wait => unknown,
+            Way::Retry => "backend_failed",
+            Way::Move => "outcome_unknown",
+        };
+        assert_eq!(scene.outcome(way, who, method, false).await, expected, "{way:?} {who} {method}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_each_kind_and_identity_is_decided_again_on_each_way() {
+    let key = SigningKey::ec();
+    let issuer = TestIssuer::start(&[key.jwk("e")]).await;
     let mut claims = issuer.claims("ada", RESOURCE);
     claims["groups"] = json!(["token-group"]);
     claims["scope"] = json!("reads");
-    let token = format!("Bearer {}", key.token("e", &claims));
-    let mut scene = Scene { client: ops.clone(), ops, files, proxy, course: 0 };
-    for who in WHO {
-        let of_token = Client::modern(scene.proxy.http).with_header("authorization", &token);
-        scene.client = if who.contains("key") { client(&scene.proxy, "dev") } else { of_token };
-        for (method, unknown) in KINDS {
-            for way in [Way::Wait, Way::Retry, Way::Move] {
-                assert_eq!(scene.outcome(way, who, method, true).await, "ok", "{way:?} {who} {method}");
-                let denied = scene.outcome(way, who, method, false).await;
-                let expected = match way {
-                    Way::Wait => unknown,
-                    Way::Retry => "backend_failed",
-                    Way::Move => "outcome_unknown",
-                };
-                assert_eq!(denied, expected, "{way:?} {who} {method}");
-            }
-        }
-    }
+    let token = key.token("e", &claims);
+    // All wait for files to be read again, most of the time.
+    let ways = [Way::Wait, Way::Retry, Way::Move];
+    let courses = WHO.iter().flat_map(|who| ways.map(|way| decided_again(way, who, &issuer, &token)));
+    join_all(courses).await;
 }
