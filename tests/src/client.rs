@@ -190,7 +190,9 @@ impl Client {
 
     /// Opens the session's GET stream (legacy) and waits for its head.
     pub async fn open_stream(&self) -> Pending {
-        let message = request(Method::GET, &self.path, &self.request_headers(), Vec::new());
+        let mut headers = self.request_headers();
+        headers.extend(self.headers.iter().cloned());
+        let message = request(Method::GET, &self.path, &headers, Vec::new());
         let mut exchange = Exchange::start(self.address, message).await;
         exchange.head().await;
         assert_eq!(exchange.status, 200, "GET");
