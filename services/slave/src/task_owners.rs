@@ -224,7 +224,10 @@ mod tests {
         assert_eq!(owners.0.lock().tasks.len(), MAX_TASKS);
         assert!(ids(&owners, "me", now).len() < MAX_OF_CLIENT, "the one with most gives way");
         let share = ids(&owners, "c7", now).len();
-        assert!((MAX_TASKS / 101..=MAX_TASKS.div_ceil(100)).contains(&share), "{share}: all have about as many");
+        assert!(
+            (MAX_TASKS / 101..=MAX_TASKS.div_ceil(100)).contains(&share),
+            "{share}: all have about as many"
+        );
         owners.on_created(key("b", &"x".repeat(MAX_ID + 1)), owner("long", "s"), None, now);
         assert_eq!(ids(&owners, "long", now), [""; 0]);
     }

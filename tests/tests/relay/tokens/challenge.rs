@@ -116,11 +116,15 @@ async fn a_step_up_asks_for_what_the_token_has_and_what_the_policy_needs() {
     let proxy = setup.start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
     proxy.accepted(1).await;
-    let call = async |scope: &str| {
+    let client = |scope: &str| {
         let mut claims = issuer.claims("ada", RESOURCE);
         claims["scope"] = scope.into();
         let bearer = format!("Bearer {}", key.token("e", &claims));
-        let client = Client::modern(proxy.http).with_header("authorization", &bearer);
+        Client::modern(proxy.http).with_header("authorization", &bearer)
+    };
+    client("mcp").lists(&["echo"]).await;
+    let call = async |scope: &str| {
+        let client = client(scope);
         let arguments = serde_json::json!({"text": "hello"});
         let mut answer = client.start(McpRequest::tool(1, "echo", arguments)).await;
         answer.exchange.head().await;
