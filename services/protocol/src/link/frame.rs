@@ -28,7 +28,8 @@ pub enum FrameKind {
     Reply = 5,
     /// The client no longer wants the call. Nothing of the call follows from either side.
     Cancel = 6,
-    /// Every chunk below `seq` was taken: the sender may forget it and send as much more.
+    /// Every chunk below `seq` was taken: the sender may forget it and send as much more. `aux` is how often the window of this call and
+    /// direction has been doubled.
     Credit = 7,
     /// After a broken link: the call's chunks are to be sent again from `seq`.
     Attach = 8,

@@ -10,6 +10,7 @@ use super::state::ProxyEnd;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, Seq};
 use crate::link::journal::{Journal, MessageHeader};
+use crate::link::window::MAX_GRANTED;
 use crate::mcp::failure::Failure;
 
 /// The slave cannot take a call now: there is no link.
@@ -44,7 +45,7 @@ impl<S: Sink> ProxyEnd<S> {
             request.write(MessageHeader { flags: Flags::MORE, ..chunk }, Bytes::copy_from_slice(header));
             request.write(chunk, message);
         }
-        self.calls.insert(id, Call::new(sink, request));
+        self.calls.insert(id, Call::new(sink, request, self.limits.window));
         self.outbox.enqueue_call(id);
         Ok(())
     }
@@ -126,10 +127,20 @@ impl<S: Sink> ProxyEnd<S> {
                 // The slave keeps all of the call until it is told to forget it.
                 self.send_cancel(cancel);
             }
-        } else if on_link && !call.ended && call.owes_credit(self.limits.window) {
-            call.take_credit();
-            self.outbox.enqueue_control(Frame::bare(FrameKind::Credit, id, seq));
+        } else if on_link && !call.ended && call.owes_credit() {
+            let is_short = call.is_window_short(self.trip, now);
+            self.send_credit(id, is_short);
         }
+    }
+
+    /// Sends a call's credit, with a larger window if that would help and the calls of this slave were not granted too much.
+    fn send_credit(&mut self, id: CallId, is_short: bool) {
+        let granted = if is_short { self.granted() } else { 0 };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if is_short && granted + call.window.bytes() <= MAX_GRANTED {
+            call.window.grow();
+        }
+        self.outbox.enqueue_control(call.credit_frame(id));
     }
 
     /// Returns the number of calls whose readers have taken nothing for so long, though there is something.

@@ -119,7 +119,7 @@ impl SlaveEnd {
         let window = usize::try_from(peer.window).unwrap_or(usize::MAX);
         let limits = LinkLimits { window, ..self.limits.clone() };
         let request = Reassembler::new(self.limits.message + MAX_HEADER);
-        self.calls.insert(id, Call::new(link, peer.fleet, request, &limits));
+        self.calls.insert(id, Call::new(link, peer.fleet, request, &limits, self.limits.window));
     }
 
     fn start(&mut self, link: LinkId, id: CallId, whole: &Reassembled, now: Instant) {
@@ -150,7 +150,7 @@ impl SlaveEnd {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.uncredited += bytes;
         let chunks = call.request.next() - call.credited;
-        let owes = call.uncredited >= self.limits.window / 4 || chunks >= MAX_CHUNKS_UNDER_WAY / 4;
+        let owes = call.uncredited >= call.window.bytes() / 4 || chunks >= MAX_CHUNKS_UNDER_WAY / 4;
         if owes && let Some(link) = self.links.get_mut(&link) {
             link.owed_credits.insert(id);
         }
@@ -160,6 +160,7 @@ impl SlaveEnd {
         let id = frame.call;
         let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
         self.journal_bytes -= call.response.acknowledge(frame.seq)?;
+        call.response.grow_window(frame.aux);
         call.stalled_since = None;
         if call.producer_waits && !call.is_full() {
             call.producer_waits = false;
