@@ -5,7 +5,6 @@
 
 mod bounds;
 mod client;
-mod delay;
 mod error;
 mod fleet;
 mod idle_slaves;
@@ -26,6 +25,9 @@ mod storm_slaves;
 mod system_calls;
 mod tls;
 mod tunnel;
+
+#[path = "../../src/delay.rs"]
+mod delay;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
