@@ -113,6 +113,29 @@ fn invariants_name_their_tests() {
     report(&without);
 }
 
+/// Dependencies of the workspace that are not crates of it.
+fn dependencies() -> Vec<String> {
+    let text = read("Cargo.toml");
+    let (_, section) = text.split_once("[workspace.dependencies]\n").expect("the section");
+    let section = section.split("\n[").next().unwrap_or_default();
+    let foreign = section.lines().filter(|line| !line.contains("path ="));
+    foreign.filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect()
+}
+
+#[test]
+fn each_dependency_has_its_reason() {
+    let text = read(DOCUMENT);
+    let (_, section) = text.split_once("\n## Dependencies and why\n").expect("the section");
+    let rows: Vec<&str> =
+        section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()).collect();
+    let is_named =
+        |name: &str| rows.iter().any(|row| row.split([',', ' ', '(', ')', '`']).any(|word| word == name));
+    let dependencies = dependencies();
+    assert!(dependencies.len() > 40, "the workspace declares its dependencies elsewhere: {dependencies:?}");
+    let faults = dependencies.iter().filter(|name| !is_named(name));
+    report(&faults.map(|name| format!("{DOCUMENT} has no reason for the dependency {name}")).collect());
+}
+
 #[test]
 fn what_is_not_there_is_found() {
     let files = ["services/link/src/driver.rs".to_owned(), "tests/tests/tidy/architecture.rs".to_owned()];
