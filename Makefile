@@ -146,6 +146,8 @@ test-dashboards: ## Check grafana/: run every panel and rule against a real Prom
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
+# As the image's program is linked (Dockerfile), which needs glibc 2.36.
+bench bench-check: export RUSTFLAGS = -C link-arg=-Wl,-z,pack-relative-relocs
 bench: ## Measure cost, latency and memory; writes docs/BENCHMARKS.md; WSTUNNEL=binary compares with it, too
 	./scripts/setup bench
 	$(CARGO) build --locked --release -p mcp-relay -p mcp-relay-bench
