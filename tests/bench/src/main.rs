@@ -27,6 +27,7 @@ mod tls;
 mod tunnel;
 
 #[path = "../../src/delay.rs"]
+#[expect(unreachable_pub, reason = "a part of the tests' harness")]
 mod delay;
 
 use std::path::{Path, PathBuf};
