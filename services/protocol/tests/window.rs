@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use pair::{CALL, GRACE, LINK, Pair, ReaderSink, Received, peer};
 use protocol::link::call::ResponseEvent;
-use protocol::link::frame::Flags;
+use protocol::link::frame::{Flags, FrameKind};
 use protocol::link::ids::{CallId, Seq};
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::link::slave_end::{SlaveEnd, SlaveEvent};
-use protocol::link::window::{MAX_DOUBLINGS, MAX_GRANTED};
+use protocol::link::window::{FAR_DOUBLINGS, MAX_DOUBLINGS, MAX_FAR_CALLS, MAX_GRANTED, doubled};
 
 const TRIP: Duration = Duration::from_millis(40);
 const RESULT: usize = 20_000_000;
@@ -56,13 +56,13 @@ fn take_all(pair: &mut Pair, call: CallId) -> usize {
 }
 
 /// Returns the round trips that a result takes whose reader takes everything at once.
-fn trips_of_result(measured: bool) -> usize {
+fn trips_of_result(bytes: usize, measured: bool) -> usize {
     let mut pair = pair(measured);
     pair.open(b"m");
     pair.deliver_to_slave();
-    pair.slave.end(CALL, Bytes::from(vec![b'r'; RESULT]), Flags::NONE, 0);
+    pair.slave.end(CALL, Bytes::from(vec![b'r'; bytes]), Flags::NONE, 0);
     let (mut taken, mut trips) = (0, 0);
-    while taken < RESULT {
+    while taken < bytes {
         pair.deliver_to_proxy();
         taken += take_all(&mut pair, CALL);
         pair.now += TRIP;
@@ -73,9 +73,9 @@ fn trips_of_result(measured: bool) -> usize {
 }
 
 /// Returns the round trips that a request takes.
-fn trips_of_request(measured: bool) -> usize {
+fn trips_of_request(bytes: usize, measured: bool) -> usize {
     let mut pair = pair(measured);
-    pair.open(&vec![b'q'; RESULT]);
+    pair.open(&vec![b'q'; bytes]);
     for trips in 1.. {
         pair.deliver_to_slave();
         if pair.events().iter().any(|event| matches!(event, SlaveEvent::Start { .. })) {
@@ -91,13 +91,36 @@ fn trips_of_request(measured: bool) -> usize {
 fn a_large_message_over_a_long_way_takes_few_round_trips() {
     let windows = RESULT.div_ceil(DEFAULT_WINDOW as usize);
     for trips in [trips_of_result, trips_of_request] {
-        let (unmeasured, measured) = (trips(false), trips(true));
+        let (unmeasured, measured) = (trips(RESULT, false), trips(RESULT, true));
         assert!(unmeasured >= windows, "{unmeasured}");
-        // One for each doubling, and one for each of the largest windows.
-        let most =
-            usize::from(MAX_DOUBLINGS) * 2 + 1 + RESULT.div_ceil((DEFAULT_WINDOW as usize) << MAX_DOUBLINGS);
+        // Two for each doubling that is left, and one for each of the largest windows.
+        let most = usize::from(MAX_DOUBLINGS - FAR_DOUBLINGS) * 2
+            + 1
+            + RESULT.div_ceil((DEFAULT_WINDOW as usize) << MAX_DOUBLINGS);
         assert!(measured <= most, "{measured} round trips, at most {most} expected");
+        assert_eq!(trips(1_000_000, true), 1, "a usual message");
     }
+}
+
+#[test]
+fn of_many_calls_at_once_the_last_begin_with_the_first_window() {
+    let mut pair = pair(true);
+    let frames = |pair: &mut Pair| -> Vec<bool> {
+        let frames = std::iter::from_fn(|| pair.proxy.poll_transmit(pair.now));
+        frames
+            .filter(|frame| frame.kind == FrameKind::Open)
+            .map(|frame| frame.flags.has(Flags::FAR))
+            .collect()
+    };
+    for call in 1..=20 {
+        pair.proxy.open(CallId(call), b"{}", Bytes::from_static(b"m"), ReaderSink::default()).unwrap();
+    }
+    assert_eq!(frames(&mut pair), [[true; MAX_FAR_CALLS].as_slice(), &[false; 4]].concat());
+    for call in 1..=20 {
+        pair.proxy.cancel(CallId(call));
+    }
+    pair.proxy.open(CallId(21), b"{}", Bytes::from_static(b"m"), ReaderSink::default()).unwrap();
+    assert_eq!(frames(&mut pair), [true], "what ended gives back what it was granted");
 }
 
 #[test]
@@ -149,5 +172,5 @@ fn a_slow_reader_gets_no_larger_window() {
         pair.deliver_to_slave();
     }
     let (_, unread) = pair.proxy.buffered_bytes();
-    assert!(unread <= DEFAULT_WINDOW as usize, "{unread}");
+    assert!(unread <= doubled(DEFAULT_WINDOW as usize, FAR_DOUBLINGS), "{unread}");
 }

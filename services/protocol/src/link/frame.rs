@@ -115,7 +115,9 @@ impl Flags {
     /// `credit` that ends a call, and `cancel`: the client has no event ids and cannot come back, so that nothing of the call need be
     /// kept for it.
     pub const FORGET: Self = Self(32);
-    const KNOWN: u8 = 63;
+    /// `open`: the way is long, and both windows of the call begin with [`crate::link::window::FAR_DOUBLINGS`].
+    pub const FAR: Self = Self(64);
+    const KNOWN: u8 = 127;
 
     /// Returns whether every bit of `other` is set.
     pub fn has(self, other: Self) -> bool {

@@ -6,6 +6,12 @@ use std::time::{Duration, Instant};
 /// Most times that a window is doubled: from 128 KiB to 4 MiB.
 pub const MAX_DOUBLINGS: u16 = 5;
 
+/// Doublings with which the windows of a call over a long way begin: 1 MiB, so that most results take one round trip.
+pub const FAR_DOUBLINGS: u16 = 3;
+
+/// Calls of one slave under way from which on another one begins with the first window over a long way, too.
+pub const MAX_FAR_CALLS: usize = 16;
+
 /// Shortest round trip for which windows grow: within a shorter one the first window passes 64 MB/s and more, and larger ones only delay
 /// the small calls beside it.
 pub const LONG_TRIP: Duration = Duration::from_millis(2);
@@ -33,6 +39,11 @@ impl GrantedWindow {
     /// Makes the window of a new call, in bytes.
     pub fn new(first: usize) -> Self {
         Self { first, doublings: 0, since: None, taken: 0 }
+    }
+
+    /// Grants what a call over a long way begins with.
+    pub fn begin_far(&mut self) {
+        self.doublings = FAR_DOUBLINGS;
     }
 
     /// Returns the bytes that may be unacknowledged.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::{CallId, LinkId, Seq};
-use protocol::link::window::doubled;
+use protocol::link::window::{FAR_DOUBLINGS, doubled};
 
 /// One direction of one call.
 #[derive(Default)]
@@ -75,6 +75,9 @@ impl Flows {
             flows.up_link = Some(link);
         }
         assert_eq!(flows.up_link, Some(link), "{:?}: a chunk before `accepted`", frame.call);
+        if frame.flags.has(Flags::FAR) {
+            (flows.up.doublings, flows.down.doublings) = (FAR_DOUBLINGS, FAR_DOUBLINGS);
+        }
         flows.up.send(frame, window);
         if !frame.flags.has(Flags::MORE) {
             flows.open_end = Some(flows.up.sent);

@@ -86,7 +86,7 @@ pub(super) struct Call<S> {
 }
 
 impl<S: Sink> Call<S> {
-    pub(super) fn new(sink: S, request: Journal, window: usize) -> Self {
+    pub(super) fn new(sink: S, request: Journal, window: GrantedWindow) -> Self {
         Self {
             sink,
             reader: Reader::Listening,
@@ -104,7 +104,7 @@ impl<S: Sink> Call<S> {
             unread_since: None,
             credited: 0,
             uncredited: 0,
-            window: GrantedWindow::new(window),
+            window,
             ended: false,
             forget: false,
         }

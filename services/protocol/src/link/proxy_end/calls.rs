@@ -10,7 +10,7 @@ use super::state::ProxyEnd;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, Seq};
 use crate::link::journal::{Journal, MessageHeader};
-use crate::link::window::MAX_GRANTED;
+use crate::link::window::{FAR_DOUBLINGS, GrantedWindow, LONG_TRIP, MAX_FAR_CALLS, MAX_GRANTED, doubled};
 use crate::mcp::failure::Failure;
 
 /// The slave cannot take a call now: there is no link.
@@ -33,8 +33,15 @@ impl<S: Sink> ProxyEnd<S> {
             return Err(NotLinked);
         }
         let aux = u16::try_from(header.len()).unwrap_or(u16::MAX);
-        let chunk = MessageHeader { kind: FrameKind::Open, flags: Flags::NONE, aux };
+        let mut window = GrantedWindow::new(self.limits.window);
         let mut request = Journal::new(&self.request_limits);
+        let is_far = self.begins_far();
+        if is_far {
+            window.begin_far();
+            request.grow_window(FAR_DOUBLINGS);
+        }
+        let flags = if is_far { Flags::FAR } else { Flags::NONE };
+        let chunk = MessageHeader { kind: FrameKind::Open, flags, aux };
         // Copying a small message saves a frame; a long one keeps its memory and follows its header.
         if message.len() <= self.request_limits.chunk.saturating_sub(header.len()) {
             let mut whole = BytesMut::with_capacity(header.len() + message.len());
@@ -42,12 +49,22 @@ impl<S: Sink> ProxyEnd<S> {
             whole.extend_from_slice(&message);
             request.write(chunk, whole.freeze());
         } else {
-            request.write(MessageHeader { flags: Flags::MORE, ..chunk }, Bytes::copy_from_slice(header));
+            request.write(
+                MessageHeader { flags: flags.with(Flags::MORE), ..chunk },
+                Bytes::copy_from_slice(header),
+            );
             request.write(chunk, message);
         }
-        self.calls.insert(id, Call::new(sink, request, self.limits.window));
+        self.calls.insert(id, Call::new(sink, request, window));
         self.outbox.enqueue_call(id);
         Ok(())
+    }
+
+    /// Returns whether a new call begins with the windows of a long way: few others are under way, and not too much was granted to them.
+    fn begins_far(&self) -> bool {
+        self.trip.is_some_and(|trip| trip >= LONG_TRIP)
+            && self.calls.len() < MAX_FAR_CALLS
+            && self.granted() + doubled(self.limits.window, FAR_DOUBLINGS) <= MAX_GRANTED
     }
 
     /// Limits the time of a call from now on; without this it has no limit.
