@@ -3,10 +3,12 @@
 mod changes;
 mod decisions;
 mod drained;
+mod lasting;
 mod matrix;
 mod operate;
 mod operators;
 mod slave;
+mod tasks;
 mod ways;
 
 use std::path::PathBuf;
