@@ -45,8 +45,8 @@ impl ToolRules {
 
     /// Returns the rules about a task at the slave that has it. Without the tool's definition nothing is known that would allow the task.
     fn of_task(&self, id: &TaskId<'_>, slave: &Slave) -> Option<&RuleSet> {
-        let groups = self.0.get(id.tool.as_str())?.iter().flat_map(|groups| groups.iter());
-        groups.into_iter().find(|group| group.slaves.contains(&slave.key)).map(|group| &group.rules)
+        let mut groups = self.0.get(id.tool.as_str())?.iter().flat_map(|groups| groups.iter());
+        groups.find(|group| group.slaves.contains(&slave.key)).map(|group| &group.rules)
     }
 }
 

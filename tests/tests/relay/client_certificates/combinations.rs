@@ -1,11 +1,14 @@
 //! All that a client may show at once, on each way good, wrong or not at all, where it is asked for keys, for tokens, for certificates, or
 //! for several of them: nothing that is shown and wrong is made up for by anything that is right.
 
+use std::net::SocketAddr;
+
 use harness::http::{Exchange, request};
 use harness::issuer::{SigningKey, TestIssuer};
+use harness::relay::Setup;
 use hyper::Method;
 
-use super::*;
+use super::Scene;
 
 const RESOURCE: &str = "https://relay.example/mcp";
 const KEY: &str = "right-key-of-a-client";

@@ -41,7 +41,7 @@ async fn an_id_of_before_a_restart_reaches_no_task_of_the_process_after_it() {
         let (slave, fixture) = slave_with(&[&proxy], era, "alpha", "1").await;
         let (mine, yours) = (client(&proxy, era, "one").await, client(&proxy, era, "two").await);
         let before = make(&mine, &fixture, era).await;
-        assert_eq!(outcome(&mine, "tasks/get", &before.values().next().unwrap(), era).await, "ok");
+        assert_eq!(outcome(&mine, "tasks/get", before.values().next().unwrap(), era).await, "ok");
         let pid = *fixture.pids().last().unwrap();
         kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
         harness::wait::until("the next process", async || {
