@@ -7,6 +7,6 @@ mod mailbox;
 mod sessions;
 mod watched;
 
-pub(crate) use mailbox::{Mail, Mailbox, Notice};
+pub(crate) use mailbox::{Mail, Mailbox, Notice, NoticedTask};
 pub(crate) use sessions::{Addressee, SessionSubscriptions, WatchSet};
 pub(crate) use watched::{Status, WatchedResources};

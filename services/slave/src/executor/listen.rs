@@ -16,7 +16,9 @@ use super::permission::CallPolicy;
 use super::registry::{BackendRegistry, Route};
 use crate::bridge::{Shown, TaskIds};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
-use crate::subscriptions::{Mail, Mailbox, Notice, SessionSubscriptions, WatchSet, WatchedResources};
+use crate::subscriptions::{
+    Mail, Mailbox, Notice, NoticedTask, SessionSubscriptions, WatchSet, WatchedResources,
+};
 
 /// Longest wait for backends to confirm what a call that listens is told first.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
@@ -243,11 +245,15 @@ impl Listeners {
             Mail::Update(update) => {
                 self.policy.may_read(header, &update.uri).then_some(ListenEvent::Updated(update))
             }
-            Mail::Notice(_) if !self.policy.may_use_slave(header) => None,
-            Mail::Notice(Notice { message, task_of: None }) => Some(ListenEvent::Passed(message)),
-            Mail::Notice(Notice { message, task_of: Some(backend) }) => {
+            Mail::Notice(Notice { message, task: None }) => {
+                self.policy.may_use_slave(header).then_some(ListenEvent::Passed(message))
+            }
+            Mail::Notice(Notice { message, task: Some(NoticedTask { backend, origin }) }) => {
+                if !self.policy.may_use_task(header, &backend, &origin.tool, &self.registry) {
+                    return None;
+                }
                 let (client, label) = (header.client.as_deref(), exchange.label());
-                let to = Shown { owner: &backend, client, label: label.as_deref() };
+                let to = Shown { owner: &backend, client, origin: &origin, label: label.as_deref() };
                 self.tasks.show_status(&message, &to).map(ListenEvent::Passed)
             }
         }

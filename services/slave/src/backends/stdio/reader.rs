@@ -321,9 +321,11 @@ impl OutputReader {
             return false;
         }
         // One whose client is not known is nobody's.
-        let Some(owner) = self.streams.task_owner(backend, id) else { return false };
+        let Some((owner, task)) = self.streams.task_owner(backend, self.session.generation, id) else {
+            return false;
+        };
         self.session.pass_task_status(line, id, range_in(line, raw))
-            || self.streams.deliver_task_status(&owner, backend, line)
+            || self.streams.deliver_task_status(&owner, task, line)
     }
 
     /// Passes a notification of an extension on: to the call that it is for, else to the stream of the client whose process the child is.

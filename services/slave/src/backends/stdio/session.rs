@@ -80,10 +80,15 @@ impl RequestTable {
     }
 }
 
+/// A session, and the messages that are to be written to the child.
+type NewSession = (Arc<Session>, mpsc::Receiver<Bytes>);
+
 /// The session with one child.
 pub(super) struct Session {
     /// The backend's name.
     pub(super) backend: Arc<str>,
+    /// Number of the child, which may number its tasks anew; 0: of a server that is no child.
+    pub(super) generation: u64,
     /// Lists of which the child says that they changed.
     pub(super) changed_lists: ChangedLists,
     /// The level of log messages that the child was told.
@@ -97,12 +102,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Returns a session, and the messages that are to be written to the child.
-    /// `stdin` is another descriptor of the child's standard input, by which it is found out whether the child reads.
-    pub(super) fn new(backend: Arc<str>, stdin: Option<OwnedFd>) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
+    /// Returns a session. `stdin` is another descriptor of the child's standard input, by which it is found out whether the child reads.
+    pub(super) fn new(backend: Arc<str>, stdin: Option<OwnedFd>, generation: u64) -> NewSession {
         let (outbox, messages) = mpsc::channel(MAX_UNSENT);
         let session = Self {
             backend,
+            generation,
             changed_lists: ChangedLists::default(),
             log_level: ChildLogLevel::default(),
             outbox,
@@ -303,12 +308,10 @@ impl Session {
     /// Fails all requests, those that wait and those that come later: the child is gone.
     pub(super) fn close(&self, failure: &Failure) {
         self.release_stdin();
-        let mut table = self.table.lock();
+        let table = &mut *self.table.lock();
         table.closed = Some(failure.clone());
-        let pending = std::mem::take(&mut table.pending);
         table.late.clear();
-        drop(table);
-        for (_, pending) in pending {
+        for pending in std::mem::take(&mut table.pending).into_values() {
             let _ = pending.incoming.send(Incoming::Failed(failure.clone()));
         }
     }
