@@ -71,8 +71,9 @@ impl Calls for Echo {
         ]))
     }
 
-    fn cancel(&self, session: &str, request_id: &str) {
+    fn cancel(&self, session: &str, request_id: &str, reason: Option<&str>) {
         assert!(!session.is_empty() && !request_id.is_empty());
+        assert!(reason.is_none_or(|reason| reason.chars().count() <= 1024));
     }
 
     fn set_log_level(&self, session: &str, _: LogLevel) {

@@ -41,7 +41,7 @@ impl Calls for Echo {
         }])
     }
 
-    fn cancel(&self, _: &str, _: &str) {
+    fn cancel(&self, _: &str, _: &str, _: Option<&str>) {
         panic!("one client could end another's call");
     }
 

@@ -38,6 +38,7 @@ pub fn introduce(answer: &mut Value, modern: bool) {
             if modern { ("extensions", "org.example/skills") } else { ("experimental", "skills") };
         capabilities[member] = json!({ name: { "level": 1 } });
     }
+    capabilities["experimental"]["org.example/trial"] = json!({ "of": scheme });
     answer["capabilities"] = capabilities;
     answer["instructions"] = format!("Use {scheme} with care.").into();
 }

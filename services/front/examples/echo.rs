@@ -45,7 +45,7 @@ impl Calls for Echo {
         }
     }
 
-    fn cancel(&self, _: &str, _: &str) {}
+    fn cancel(&self, _: &str, _: &str, _: Option<&str>) {}
 
     fn set_log_level(&self, _: &str, _: LogLevel) {}
 

@@ -94,7 +94,8 @@ pub trait Calls: Send + Sync + 'static {
 
     /// Cancels the call that this session began under this request id, as raw JSON, wherever the call runs (legacy
     /// `notifications/cancelled`). Unknown ids are ignored, as the specification asks.
-    fn cancel(&self, session: &str, request_id: &str);
+    /// `reason` is why, in the client's words.
+    fn cancel(&self, session: &str, request_id: &str, reason: Option<&str>);
 
     /// Passes on that the client of this session wants log messages of this level and more severe ones from now on (legacy
     /// `logging/setLevel`).
@@ -134,8 +135,8 @@ impl<C: Calls> Calls for Arc<C> {
         (**self).call(header, message, context)
     }
 
-    fn cancel(&self, session: &str, request_id: &str) {
-        (**self).cancel(session, request_id);
+    fn cancel(&self, session: &str, request_id: &str, reason: Option<&str>) {
+        (**self).cancel(session, request_id, reason);
     }
 
     fn set_log_level(&self, session: &str, level: LogLevel) {

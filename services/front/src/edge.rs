@@ -34,8 +34,8 @@ pub struct Edge<C> {
     pub(crate) meter: EdgeMeter,
     /// What clients use at the moment.
     pub(crate) usage: Usage,
-    /// `_meta` of modern lists and of `server/discover`.
-    pub(crate) list_meta: String,
+    /// Member of `_meta` of modern lists and of `server/discover`: JSON.
+    pub(crate) identity: String,
     /// `LIST_TTL_MS`, in milliseconds.
     pub(crate) list_ttl_ms: u64,
     /// GET streams of sessions.
@@ -51,12 +51,12 @@ pub struct Edge<C> {
 impl<C: Calls> Edge<C> {
     /// Creates an edge with these settings in front of `calls`.
     pub fn new(config: EdgeConfig, calls: C) -> Self {
-        let identity = json!({ meta::SERVER_INFO: server_info(&config) });
+        let identity = format!(r#""{}":{}"#, meta::SERVER_INFO, server_info(&config));
         let ttl = u64::try_from(config.list_ttl.as_millis()).unwrap_or(u64::MAX);
         Self {
             sealer: Arc::new(Sealer::new(&config.session_keys, config.session_ttl)),
             listing: calls.listing(),
-            list_meta: identity.to_string(),
+            identity,
             list_ttl_ms: ttl,
             usage: Usage::new(config.limits),
             config,

@@ -3,13 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use protocol::mcp::catalog::ServerFacts;
-use protocol::mcp::era::Era;
+use protocol::mcp::catalog::{ListKind, ServerFacts};
+use protocol::mcp::era::{Era, meta};
 use protocol::mcp::members::ExactMembers;
 use serde_json::value::RawValue;
 
 /// Longest instructions of several backends together, in bytes: they stand in each model's context.
 const MAX_INSTRUCTIONS: usize = 64 * 1024;
+
+/// Longest `_meta` of a list from all backends together, in bytes.
+const MAX_LIST_META: usize = 64 * 1024;
+
+/// The extension for tasks: of the modern era only, and not what legacy servers call tasks.
+const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// What the server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,8 +31,12 @@ pub struct Introduction {
     has_task_lists: bool,
     /// Extensions by name, as the first backend with each wrote them.
     extensions: BTreeMap<String, String>,
-    /// Experimental capabilities of legacy backends, in the same way.
+    /// Extensions of legacy backends, in the same way.
+    legacy_extensions: BTreeMap<String, String>,
+    /// Experimental capabilities, in the same way.
     experimental: BTreeMap<String, String>,
+    /// `_meta` of each list, in the order of [`ListKind::ALL`] and in the same way.
+    list_meta: [BTreeMap<String, String>; 4],
     instructions: Option<String>,
 }
 
@@ -43,10 +53,18 @@ impl Introduction {
             introduction.has_tasks |= facts.capability(&["tasks", "requests", "tools", "call"]).is_some();
             introduction.has_task_lists |= facts.lists_tasks();
             add(&mut introduction.extensions, facts.capability(&["extensions"]));
+            if facts.era == Some(Era::Legacy) {
+                add(&mut introduction.legacy_extensions, facts.capability(&["extensions"]));
+            }
             add(&mut introduction.experimental, facts.capability(&["experimental"]));
+            for kind in ListKind::ALL {
+                add(&mut introduction.list_meta[kind as usize], facts.meta_of(kind));
+            }
             let text = facts.instructions.as_deref().filter(|text| !text.trim().is_empty());
             instructions.extend(text.map(|text| (name, text)).filter(|one| !instructions.contains(one)));
         }
+        introduction.legacy_extensions.remove(TASKS);
+        introduction.list_meta.iter_mut().for_each(bound);
         introduction.instructions = join(&instructions);
         introduction
     }
@@ -64,6 +82,11 @@ impl Introduction {
     /// Returns whether a backend has resources.
     pub(crate) fn has_resources(&self) -> bool {
         self.has_resources
+    }
+
+    /// Returns the members of the `_meta` of a list: JSON.
+    pub(crate) fn list_meta(&self, kind: ListKind) -> Vec<String> {
+        self.list_meta[kind as usize].iter().map(text).collect()
     }
 
     /// Returns the JSON object of capabilities for a client of this era.
@@ -85,16 +108,15 @@ impl Introduction {
             members
                 .push(format!(r#""tasks":{{{list}"cancel":{{}},"requests":{{"tools":{{"call":{{}}}}}}}}"#));
         }
-        let (name, named) = match era {
-            Era::Legacy => ("experimental", &self.experimental),
-            Era::Modern => ("extensions", &self.extensions),
+        let extensions = match era {
+            Era::Legacy => &self.legacy_extensions,
+            Era::Modern => &self.extensions,
         };
-        if !named.is_empty() {
-            let text = |(name, value): (&String, &String)| {
-                format!("{}:{value}", serde_json::Value::from(name.as_str()))
-            };
-            let named: Vec<String> = named.iter().map(text).collect();
-            members.push(format!(r#""{name}":{{{}}}"#, named.join(",")));
+        for (name, named) in [("experimental", &self.experimental), ("extensions", extensions)] {
+            if !named.is_empty() {
+                let named: Vec<String> = named.iter().map(text).collect();
+                members.push(format!(r#""{name}":{{{}}}"#, named.join(",")));
+            }
         }
         format!("{{{}}}", members.join(","))
     }
@@ -106,6 +128,21 @@ fn add(to: &mut BTreeMap<String, String>, object: Option<&RawValue>) {
             to.entry(name).or_insert_with(|| value.get().replace(['\n', '\r'], " "));
         }
     }
+}
+
+/// Returns a member of an object: JSON.
+fn text((name, value): (&String, &String)) -> String {
+    format!("{}:{value}", serde_json::Value::from(name.as_str()))
+}
+
+/// Removes the reserved member that is the relay's own, and, of the others, those beyond [`MAX_LIST_META`].
+fn bound(members: &mut BTreeMap<String, String>) {
+    members.remove(meta::SERVER_INFO);
+    let mut length = 0;
+    members.retain(|name, value| {
+        length += name.len() + value.len();
+        length <= MAX_LIST_META
+    });
 }
 
 /// Joins the instructions of backends: those of a single one stand alone, those of several each under the name of its backend.
@@ -153,8 +190,36 @@ mod tests {
         );
         assert_eq!(
             both.capabilities(Era::Modern),
-            r#"{"logging":{},"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"extensions":{"a/b":{"z":1.0},"io.modelcontextprotocol/tasks":{}}}"#
+            r#"{"logging":{},"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"experimental":{"x":{"a":1e400}},"extensions":{"a/b":{"z":1.0},"io.modelcontextprotocol/tasks":{}}}"#
         );
+        let legacy = facts(
+            r#"{"era":"legacy","capabilities":{"extensions":{"io.modelcontextprotocol/tasks":{},"c/d":{"z":-0}}}}"#,
+        );
+        let all = Introduction::of([("two", &two), ("legacy", &legacy)]);
+        assert!(all.capabilities(Era::Legacy).ends_with(r#","extensions":{"c/d":{"z":-0}}}"#));
+        assert!(all.capabilities(Era::Modern).ends_with(
+            r#","extensions":{"a/b":{"z":1.0},"c/d":{"z":-0},"io.modelcontextprotocol/tasks":{}}}"#
+        ));
+    }
+
+    #[test]
+    fn the_meta_of_a_list_is_that_of_the_backends_the_first_one_s_where_several_have_a_member() {
+        let one = facts(
+            r#"{"listMeta":{"tools":{"k":1e400,"io.modelcontextprotocol/serverInfo":{"name":"x"}},"prompts":[]}}"#,
+        );
+        let two = facts(r#"{"listMeta":{"tools":{"k":2,"a\"":{"z":-0}},"resources":{"r":1}}}"#);
+        let both = Introduction::of([("one", &one), ("two", &two)]);
+        assert_eq!(both.list_meta(ListKind::Tools), [r#""a\"":{"z":-0}"#, r#""k":1e400"#]);
+        assert_eq!(both.list_meta(ListKind::Resources), [r#""r":1"#]);
+        assert!(both.list_meta(ListKind::Prompts).is_empty());
+        let long =
+            facts(&serde_json::json!({ "listMeta": { "tools": { "a": "x".repeat(60_000) } } }).to_string());
+        let other = facts(
+            &serde_json::json!({ "listMeta": { "tools": { "b": "x".repeat(60_000), "c": 1 } } }).to_string(),
+        );
+        let bounded = Introduction::of([("one", &long), ("two", &other)]).list_meta(ListKind::Tools);
+        let names: Vec<&str> = bounded.iter().map(|member| &member[..3]).collect();
+        assert_eq!(names, [r#""a""#], "not what is beyond the limit");
     }
 
     #[test]

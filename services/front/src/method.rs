@@ -18,6 +18,7 @@ use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::method::{AnsweredBy, Method, Subject};
 use protocol::mcp::request_state::RequestState;
+use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -33,6 +34,9 @@ const MAX_ECHOED_CHARS: usize = 128;
 
 /// Longest notification of a client that is passed on, in bytes (docs/PROTOCOL.md, "Call header and session facts").
 const MAX_NOTIFICATION: usize = 16_384;
+
+/// Most characters of the reason of a cancellation that are passed on (docs/PROTOCOL.md, "Call header and session facts").
+const MAX_CANCEL_REASON: usize = 1024;
 
 /// The version of the existing server, whatever its clients ask for.
 const EXISTING_VERSION: Version = Version::V2025_06_18;
@@ -139,7 +143,7 @@ impl<C: Calls> Edge<C> {
         match method {
             "notifications/cancelled" => {
                 if let Some(id) = params.request_id {
-                    self.calls.cancel(session, id.get());
+                    self.calls.cancel(session, id.get(), cancel_reason(message).as_deref());
                 }
             }
             // The handshake is the relay's own.
@@ -248,7 +252,14 @@ impl<C: Calls> Edge<C> {
             // A shared cache must not serve lists to clients without a key where keys are required.
             let scope =
                 cache_scope(list.hints.private || listing.is_personal || self.config.keys.is_required());
-            let _ = write!(tail, r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{}"#, self.list_meta);
+            let _ = write!(tail, r#","ttlMs":{ttl},"cacheScope":"{scope}""#);
+        }
+        let mut meta = listing.introduction.list_meta(kind);
+        if era == Era::Modern {
+            meta.push(self.identity.clone());
+        }
+        if !meta.is_empty() {
+            let _ = write!(tail, r#","_meta":{{{}}}"#, meta.join(","));
         }
         tail.push_str("}}");
         Ok(Segments::joined(head, json, tail.as_bytes()))
@@ -262,10 +273,10 @@ impl<C: Calls> Edge<C> {
         let introduction = &listing.introduction;
         let instructions = instructions(introduction);
         let result = format!(
-            r#"{{"resultType":"complete","supportedVersions":{},"capabilities":{}{instructions},"ttlMs":{ttl},"cacheScope":"{scope}","_meta":{}}}"#,
+            r#"{{"resultType":"complete","supportedVersions":{},"capabilities":{}{instructions},"ttlMs":{ttl},"cacheScope":"{scope}","_meta":{{{}}}}}"#,
             json!(Version::ALL.map(Version::as_str)),
             introduction.capabilities(Era::Modern),
-            self.list_meta,
+            self.identity,
         );
         response(request.id.as_bytes(), Member::Result, result.into())
     }
@@ -291,6 +302,20 @@ impl<C: Calls> Edge<C> {
         let response = response(request.id.as_bytes(), Member::Result, result.into());
         Answer::Initialized { version, response }
     }
+}
+
+/// Returns the reason that a `notifications/cancelled` gives, cut at its longest; `None` where it gives none as text.
+fn cancel_reason(message: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Notification {
+        params: Reason,
+    }
+    #[derive(Deserialize)]
+    struct Reason {
+        reason: String,
+    }
+    let Notification { params: Reason { reason } } = serde_json::from_slice(message).ok()?;
+    Some(reason.chars().take(MAX_CANCEL_REASON).collect())
 }
 
 /// Returns the member with the instructions, with a comma in front; nothing where there are none.

@@ -165,7 +165,12 @@ fn every_member_of_session_facts_is_there() {
     let ended = SessionFact::Ended(SessionEnd { session: "s".into(), at: 1, tag });
     let revoked = SessionFact::Revoked(vec![RevocationFact { until, grant, tag }]);
     let rotated = SessionFact::Rotated(vec![RotationFact { until, grant, generation: 1, token: tag, tag }]);
-    for fact in [SessionFact::Cancelled(vec!["0".into()]), ended, revoked, rotated] {
+    for fact in [
+        SessionFact::Cancelled { digests: vec!["0".into()], reason: Some("r".into()) },
+        ended,
+        revoked,
+        rotated,
+    ] {
         for member in members(&serde_json::from_slice::<serde_json::Value>(&fact.encode()).unwrap()) {
             assert!(has_row(&document, &[&format!("`{member}`")]), "no row for {member} of session facts");
         }

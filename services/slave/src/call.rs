@@ -20,5 +20,6 @@ pub use end::CallEnd;
 pub(crate) use exchange::Exchange;
 pub(crate) use execute::Execute;
 pub use handle::CallHandle;
+pub(crate) use handle::CancelReason;
 pub(crate) use request::{Request, TASKS_EXTENSION, TaskOrigin};
 pub use sink::{CallSink, SinkClosed};

@@ -165,7 +165,7 @@ impl Executor {
         if let Some(context) = context {
             trace.set_log_context(context);
         }
-        let call = IncomingCall { header, message, cancelled, trace };
+        let call = IncomingCall { header, message, cancelled, reason: handle.reason(), trace };
         // Boxed: its several kilobytes would be copied at each step of spawning a task.
         let run = Box::pin(Arc::clone(&self.runner).serve(call, sink));
         match context {

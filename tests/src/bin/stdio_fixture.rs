@@ -53,7 +53,7 @@ impl Server {
             introduced::note(&message["params"]);
         }
         if method == "notifications/cancelled" {
-            return self.cancel(&message["params"]["requestId"]);
+            return self.cancel(&message["params"]);
         }
         if message.get("id").is_none() {
             if method != "notifications/initialized" {
@@ -139,7 +139,9 @@ impl Server {
         true
     }
 
-    fn cancel(&self, id: &Value) {
+    fn cancel(&self, params: &Value) {
+        let id = &params["requestId"];
+        note("cancelled", params["reason"].as_str().unwrap_or("without a reason"));
         watched::cancel(id);
         let running = self.running.lock().ok();
         if let Some(cancelled) = running.and_then(|running| running.get(&id.to_string()).cloned()) {

@@ -166,3 +166,23 @@ async fn a_backend_with_odd_messages_does_not_make_its_slave_offend() {
     let offences = Scrape::of(proxy.http).await.sum("mcp_relay_link_bad_answers_total", &[]);
     assert!(offences.abs() < f64::EPSILON, "the proxy found {offences} messages that the slave let pass");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_pipes_of_a_running_backend_hold_a_message_of_100_kb() {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let fixture = Fixture::default();
+    let proxy = Setup::proxy().start_proxy().await;
+    let _slave = fixture.serve(Setup::slave("one", proxy.link)).start_slave().await;
+    proxy.offers("run").await;
+    let pid = fixture.pids()[0];
+    // What another process may do to its own pipe.
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let size = |pipe: &dyn std::os::fd::AsFd| fcntl(pipe, FcntlArg::F_GETPIPE_SZ).unwrap();
+    let usual = size(&reader);
+    for (descriptor, writes) in [(0, false), (1, true)] {
+        let path = format!("/proc/{pid}/fd/{descriptor}");
+        let end = std::fs::OpenOptions::new().read(!writes).write(writes).open(path).unwrap();
+        assert!(size(&end) >= 128 * 1024 && size(&end) > usual, "{descriptor}: {} of {usual}", size(&end));
+    }
+}

@@ -132,6 +132,12 @@ async fn a_state_is_good_for_its_own_request_and_process_only() {
     assert_eq!(changed.code(), -32602);
     let forged = format!("{}x", state(&first).as_str().unwrap()).into();
     assert_eq!(client.request(retry(4, &rounds, &forged, &responses)).await.kind(), "state_lost");
+    // Nor does one of which only the label is left begin anew.
+    let seal = state(&first).as_str().unwrap().find("mrp1.").unwrap();
+    for cut in [seal, seal + 2] {
+        let cut = state(&first).as_str().unwrap()[..cut].into();
+        assert_eq!(client.request(retry(4, &rounds, &cut, &responses)).await.kind(), "state_lost");
+    }
     let malformed = client.request(retry(5, &rounds, &state(&first), &json!([]))).await;
     assert_eq!(malformed.code(), -32602);
     // None of these spoiled it.

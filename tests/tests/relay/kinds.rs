@@ -190,6 +190,8 @@ async fn capabilities_and_instructions_are_those_of_the_backends() {
                 ("legacy", "legacy") => Some(&said["capabilities"]["experimental"]["skills"]),
                 _ => None,
             };
+            let trial = &said["capabilities"]["experimental"]["org.example/trial"];
+            assert!(trial["of"].is_string(), "{name}: {said}");
             if let Some(extension) = extension {
                 assert_eq!(extension, &json!({ "level": 1 }), "{name}: {said}");
             }

@@ -91,6 +91,60 @@ async fn a_list_is_kept_as_long_and_as_widely_as_its_strictest_part_allows() {
     wait_for_hints(proxy.http, 5000, "public").await;
 }
 
+/// `_meta` of a list.
+async fn list_meta(client: &Client, method: &str) -> Value {
+    let answer = client.request(McpRequest::new(1, method, json!({}))).await;
+    let mut meta = answer.result()["_meta"].clone();
+    if let Some(members) = meta.as_object_mut() {
+        members.remove("io.modelcontextprotocol/serverInfo");
+    }
+    meta
+}
+
+#[tokio::test]
+async fn the_meta_of_a_backend_s_list_is_in_the_list_that_clients_get() {
+    let fixture = Fixture::default();
+    let proxy = Setup::proxy().start_proxy().await;
+    let server = r#""io.modelcontextprotocol/serverInfo":{"name":"hidden","version":"1"}"#;
+    let one = list(&["a"], &format!(r#","_meta":{{"org.example/n":9007199254740993,"both":1,{server}}}"#));
+    let two = list(&["b"], r#","_meta":{"both":2,"org.example/two":{"deep":[1]}}"#);
+    let slave = slave(&proxy, "one", &fixture, &[("one", &one), ("two", &two)]).await;
+    proxy.offers("b").await;
+    let expected =
+        json!({ "org.example/n": 9_007_199_254_740_993_u64, "both": 1, "org.example/two": { "deep": [1] } });
+    for address in [proxy.http, slave.http] {
+        for client in [Client::modern(address), Client::legacy(address).await] {
+            assert_eq!(list_meta(&client, "tools/list").await, expected);
+            let others = list_meta(&client, "prompts/list").await;
+            assert!(others.is_null() || others == json!({}), "{others}");
+        }
+    }
+    let own = Client::modern(proxy.http).request(McpRequest::new(1, "tools/list", json!({}))).await;
+    assert_eq!(own.result()["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "mcp-relay");
+}
+
+#[tokio::test]
+async fn a_list_in_which_a_dead_backend_s_entries_are_missing_is_not_kept() {
+    let fixture = Fixture::default();
+    let proxy = Setup::proxy().env("LIST_TTL_MS", "9000").start_proxy().await;
+    let _good = slave(&proxy, "good", &fixture, &[("a", &list(&["good"], ""))]).await;
+    proxy.offers("good").await;
+    wait_for_hints(proxy.http, 9000, "public").await;
+    let dead = json!({ "command": "/bin/false", "args": [] });
+    let live = fixture.entry(&[("FIXTURE_LIST", &list(&["late"], ""))]);
+    let path = fixture.write_backends(&json!({ "dead": dead }));
+    let lone = Setup::slave("lone", proxy.link).env("DEMO_TOOLS", "0").env("LIST_TTL_MS", "9000");
+    let lone = lone.env("SLAVE_BACKENDS", path.to_str().unwrap()).start_slave().await;
+    // Another slave's list is a part of the same list.
+    wait_for_hints(proxy.http, 0, "public").await;
+    assert_eq!(Client::modern(proxy.http).tool_names().await, ["good"]);
+    fixture.write_backends(&json!({ "dead": live }));
+    proxy.offers("late").await;
+    for address in [proxy.http, lone.http] {
+        wait_for_hints(address, 9000, "public").await;
+    }
+}
+
 #[tokio::test]
 async fn a_list_that_may_be_another_in_a_moment_is_not_kept() {
     let proxy = Setup::proxy().env("LIST_TTL_MS", "60000").start_proxy().await;

@@ -74,6 +74,7 @@ mod series;
 mod several_slaves;
 mod shared_logs;
 mod shutdown;
+mod slaves_in_use;
 mod start_window;
 mod states;
 mod status;

@@ -112,6 +112,7 @@ async fn a_legacy_client_cancels_with_a_notification() {
     client.cancel("another call").await;
     client.cancel("the call").await;
     fixture.wait_for("mine", "cancelled").await;
+    fixture.wait_for("cancelled", "the test says so").await;
     let rest = pending.finish().await.messages;
     assert!(rest.iter().all(|message| message.get("method").is_some()), "no response: {rest:?}");
 }

@@ -31,7 +31,7 @@ use crate::recorder::AnswerRecorder;
 #[derive(Default)]
 pub(crate) struct Recorded {
     pub(crate) calls: Vec<(CallHeader, Bytes)>,
-    pub(crate) cancelled: Vec<(String, String)>,
+    pub(crate) cancelled: Vec<(String, String, Option<String>)>,
     pub(crate) ended: Vec<String>,
     pub(crate) listened: Vec<(CallHeader, Bytes)>,
     pub(crate) levels: Vec<(String, LogLevel)>,
@@ -91,8 +91,9 @@ impl Calls for Fake {
         FakeStream { script, taken: Arc::clone(&self.taken), open: Arc::clone(&self.open) }
     }
 
-    fn cancel(&self, session: &str, request_id: &str) {
-        self.recorded.lock().unwrap().cancelled.push((session.into(), request_id.into()));
+    fn cancel(&self, session: &str, request_id: &str, reason: Option<&str>) {
+        let cancelled = (session.into(), request_id.into(), reason.map(Into::into));
+        self.recorded.lock().unwrap().cancelled.push(cancelled);
     }
 
     fn set_log_level(&self, session: &str, level: LogLevel) {

@@ -196,7 +196,24 @@ async fn notifications_and_responses_are_accepted_with_202() {
     rig.post(&headers, call).await;
     let recorded = rig.recorded.lock().unwrap();
     let session = recorded.calls[0].0.session.clone().unwrap();
-    assert_eq!(recorded.cancelled, [(session, r#""x""#.to_owned())]);
+    assert_eq!(recorded.cancelled, [(session, r#""x""#.to_owned(), Some("because".to_owned()))]);
+}
+
+#[tokio::test]
+async fn a_reason_that_is_no_text_is_none_and_a_long_one_is_cut() {
+    let rig = Rig::new();
+    let token = rig.session("2025-11-25").await;
+    let headers = and(&[("mcp-session-id", &token)]);
+    let long = format!("\"{}\"", "ü".repeat(5000));
+    let reasons = ["1", "null", "{}", r#""\ud800""#, r#""a\n\u0007""#, &long];
+    for reason in reasons {
+        let params = format!(r#"{{"requestId":1,"reason":{reason}}}"#);
+        let body = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{params}}}"#);
+        assert_eq!(rig.post(&headers, body).await.status, 202, "{reason:.20}");
+    }
+    let recorded = rig.recorded.lock().unwrap();
+    let got: Vec<Option<&str>> = recorded.cancelled.iter().map(|(_, _, reason)| reason.as_deref()).collect();
+    assert_eq!(got, [None, None, None, None, Some("a\n\u{7}"), Some(&*"ü".repeat(1024))]);
 }
 
 #[tokio::test]

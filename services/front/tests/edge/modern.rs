@@ -182,7 +182,14 @@ async fn a_call_carries_decoded_parameters_and_no_session() {
         (Some("00-c-d-00"), Some("a=b"))
     );
 
-    for bad in ["=?base64?SGVsbG8?=", "=?base64?SGVs!!!bG8=?=", &"x".repeat(5000)] {
+    // No other limit than that of the head.
+    let long = "x".repeat(60_000);
+    let more = [("mcp-name", "echo"), ("mcp-param-region", &*long)];
+    let reply = rig.post(&headers("tools/call", &more), request("tools/call", json!({"name": "echo"}))).await;
+    assert_eq!(reply.outcome(), (200, None));
+    assert_eq!(rig.recorded.lock().unwrap().calls.pop().unwrap().0.param_headers["region"], long);
+
+    for bad in ["=?base64?SGVsbG8?=", "=?base64?SGVs!!!bG8=?="] {
         let more = [("mcp-name", "echo"), ("mcp-param-region", bad)];
         let reply =
             rig.post(&headers("tools/call", &more), request("tools/call", json!({"name": "echo"}))).await;

@@ -181,7 +181,7 @@ async fn notifications_and_replies_of_the_client_reach_its_calls() {
     assert_eq!(recorded.calls.iter().filter(|(header, _)| header.purpose == Purpose::Reply).count(), 1);
     let key = recorded.calls[0].0.session.clone().unwrap();
     assert_eq!(recorded.calls[1].0.session.as_ref(), Some(&key));
-    assert_eq!(recorded.cancelled, [(key, "1".to_owned())]);
+    assert_eq!(recorded.cancelled, [(key, "1".to_owned(), None)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,7 +219,7 @@ async fn the_session_ends_with_its_stream_and_the_stream_with_its_session() {
     {
         let recorded = rig.recorded.lock().unwrap();
         let key = recorded.calls[0].0.session.clone().unwrap();
-        assert_eq!(recorded.cancelled, [(key.clone(), "7".to_owned())], "nobody can read its result");
+        assert_eq!(recorded.cancelled, [(key.clone(), "7".to_owned(), None)], "nobody can read its result");
         assert_eq!(recorded.ended, [key]);
     }
     assert_eq!((rig.open_calls(), rig.edge.listening_streams()), (0, 0));

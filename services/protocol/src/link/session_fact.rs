@@ -15,9 +15,14 @@ use crate::mcp::object::Object;
 /// Session fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionFact {
-    /// The client cancelled a request: the slave that has a call with one of these digests as its
-    /// [`cancel_id`](crate::link::header::CallHeader::cancel_id) ends it. One digest for each session key, at most two.
-    Cancelled(Vec<String>),
+    /// The client cancelled a request.
+    Cancelled {
+        /// The slave that has a call with one of these digests as its [`cancel_id`](crate::link::header::CallHeader::cancel_id) ends it. One
+        /// digest for each session key, at most two.
+        digests: Vec<String>,
+        /// Why, in the client's words.
+        reason: Option<String>,
+    },
     /// The client of a session asked for log messages of this level and more severe ones.
     LogLevel {
         /// Key of the session, as in [`CallHeader::session`](crate::link::header::CallHeader::session).
@@ -72,6 +77,8 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     cancel: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     ended: bool,
@@ -105,7 +112,9 @@ impl SessionFact {
     /// Writes the payload of a `session` frame.
     pub fn encode(&self) -> Bytes {
         let wire = match self {
-            Self::Cancelled(digests) => Wire { cancel: digests.clone(), ..Wire::default() },
+            Self::Cancelled { digests, reason } => {
+                Wire { cancel: digests.clone(), reason: reason.clone(), ..Wire::default() }
+            }
             Self::LogLevel { session, level } => {
                 Wire { session: Some(session.clone()), log_level: Some(*level), ..Wire::default() }
             }
@@ -144,9 +153,9 @@ impl SessionFact {
             Wire { ended: false, session: Some(session), notified: Some(message), .. } => {
                 Some(Self::Notified { session, message })
             }
-            Wire { ended: false, mut cancel, .. } if !cancel.is_empty() => {
+            Wire { ended: false, mut cancel, reason, .. } if !cancel.is_empty() => {
                 cancel.truncate(MAX_FLEET_KEYS);
-                Some(Self::Cancelled(cancel))
+                Some(Self::Cancelled { digests: cancel, reason })
             }
             Wire { ended: false, revoked, .. } if !revoked.is_empty() => {
                 Some(Self::Revoked(from_texts(&revoked, RevocationFact::parse)))
@@ -201,8 +210,11 @@ mod tests {
 
     #[test]
     fn all_forms_round_trip_and_nothing_else_is_read() {
-        let cancelled = SessionFact::Cancelled(vec!["00".into(), "ff".into()]);
+        let cancelled = SessionFact::Cancelled { digests: vec!["00".into(), "ff".into()], reason: None };
         assert_eq!(cancelled.encode(), r#"{"cancel":["00","ff"]}"#);
+        let with_reason =
+            SessionFact::Cancelled { digests: vec!["00".into()], reason: Some("too \"slow\"".into()) };
+        assert_eq!(with_reason.encode(), r#"{"cancel":["00"],"reason":"too \"slow\""}"#);
         let ended = SessionFact::Ended(SessionEnd { session: "s".into(), at: 5, tag: [7; 16] });
         assert_eq!(ended.encode(), r#"{"session":"s","ended":true,"at":5,"tag":"BwcHBwcHBwcHBwcHBwcHBw"}"#);
         let level = SessionFact::LogLevel { session: "s".into(), level: LogLevel::Warning };
@@ -219,7 +231,7 @@ mod tests {
         let rotated = SessionFact::Rotated(vec![fact]);
         let id = "BwcHBwcHBwcHBwcHBwcHBw";
         assert_eq!(rotated.encode(), format!(r#"{{"rotated":["{id}.5.3.{id}.{id}"]}}"#));
-        for fact in [cancelled, ended, level, unsubscribed, notified, revoked, rotated] {
+        for fact in [cancelled, with_reason, ended, level, unsubscribed, notified, revoked, rotated] {
             assert_eq!(SessionFact::decode(&fact.encode()), Some(fact));
         }
         for bad in [

@@ -248,14 +248,14 @@ impl Calls for Dispatcher {
         }
     }
 
-    fn cancel(&self, session: &str, request_id: &str) {
+    fn cancel(&self, session: &str, request_id: &str, reason: Option<&str>) {
         // The slave that has the call knows that it does: the proxy keeps no record of it, so that any replica can cancel
         // it. Only calls that no slave has are cancelled here.
         let name = CallName { session: session.into(), request_id: request_id.into() };
         self.0.forwarder.queue.cancel(&name);
         // Slaves that do not have the call learn nothing of session and request.
         let digests = self.0.forwarder.registry.fleet().cancel_ids(session, request_id);
-        self.broadcast(&SessionFact::Cancelled(digests));
+        self.broadcast(&SessionFact::Cancelled { digests, reason: reason.map(str::to_owned) });
     }
 
     fn set_log_level(&self, session: &str, level: LogLevel) {

@@ -115,10 +115,7 @@ impl Admission {
         trusted: &TrustedProxies,
         now: Instant,
     ) -> Result<Unauthenticated, Rejected> {
-        let network = (!trusted.trusts(peer)).then(|| Network::from(peer));
-        let share = take(&self.unauthenticated, network, self.max_unauthenticated)?;
-        self.limiter.lock().check(network, now).map_err(Rejected::Rate)?;
-        Ok(share)
+        self.admit_by(peer, trusted, |limiter, network| limiter.check(network, now))
     }
 
     /// Lets a connection in that the rate has rejected and whose slave is in use, as far as the part for these goes.
@@ -128,9 +125,18 @@ impl Admission {
         trusted: &TrustedProxies,
         now: Instant,
     ) -> Result<Unauthenticated, Rejected> {
+        self.admit_by(peer, trusted, |limiter, _| limiter.check_in_use(now))
+    }
+
+    fn admit_by(
+        &self,
+        peer: IpAddr,
+        trusted: &TrustedProxies,
+        check: impl FnOnce(&mut HandshakeLimiter, Option<Network>) -> Result<(), u32>,
+    ) -> Result<Unauthenticated, Rejected> {
         let network = (!trusted.trusts(peer)).then(|| Network::from(peer));
         let share = take(&self.unauthenticated, network, self.max_unauthenticated)?;
-        self.limiter.lock().check_in_use(now).map_err(Rejected::Rate)?;
+        check(&mut self.limiter.lock(), network).map_err(Rejected::Rate)?;
         Ok(share)
     }
 

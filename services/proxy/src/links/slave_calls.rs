@@ -110,7 +110,7 @@ impl Slave {
                 self.waker.wake();
             }
             LinkState::Plain(end) if end.calls() > 0 => {
-                if let Some(SessionFact::Cancelled(digests)) = SessionFact::decode(facts) {
+                if let Some(SessionFact::Cancelled { digests, .. }) = SessionFact::decode(facts) {
                     end.cancel(&digests);
                 }
             }

@@ -35,6 +35,8 @@ pub(crate) struct EntryList {
     pub(crate) entries: Vec<CatalogEntry>,
     /// How long the list may be kept, and for whom.
     pub(crate) hints: ListHints,
+    /// `_meta` of the list, an object; `None`: nothing that is the list's own.
+    pub(crate) meta: Option<Box<RawValue>>,
 }
 
 /// What a backend that runs offers.
@@ -51,9 +53,30 @@ impl BackendReport {
     pub(crate) fn of_tools(entries: Vec<CatalogEntry>) -> Self {
         let capabilities = RawValue::from_string(r#"{"tools":{}}"#.to_owned()).ok();
         Self {
-            lists: [Some(EntryList { entries, hints: ListHints::default() }), None, None, None],
+            lists: [Some(EntryList { entries, ..EntryList::default() }), None, None, None],
             facts: ServerFacts { capabilities, ..ServerFacts::default() },
         }
+    }
+
+    /// Returns what the backend says of itself, with the `_meta` of its lists. These are left out where they make it too long for a catalog.
+    pub(crate) fn facts_with_meta(&self) -> ServerFacts {
+        let member = |kind: ListKind| {
+            let meta = self.lists[kind as usize].as_ref()?.meta.as_ref()?;
+            Some(format!("{:?}:{}", kind.name(), meta.get()))
+        };
+        let members: Vec<String> = ListKind::ALL.into_iter().filter_map(member).collect();
+        if members.is_empty() {
+            return self.facts.clone();
+        }
+        let list_meta = RawValue::from_string(format!("{{{}}}", members.join(","))).ok();
+        let facts = ServerFacts { list_meta, ..self.facts.clone() };
+        if facts.is_bounded() {
+            return facts;
+        }
+        tracing::warn!(
+            "\"_meta\" of the backend's lists is left out: with it, what the backend says of itself is too long"
+        );
+        self.facts.clone()
     }
 
     /// Returns the number of entries of a list.

@@ -133,6 +133,7 @@ pub(super) fn copy(request: &Request) -> Request {
         has_trace: request.has_trace,
         has_baggage: request.has_baggage,
         parent: request.parent.clone(),
+        cancel_reason: request.cancel_reason.clone(),
     }
 }
 

@@ -13,11 +13,13 @@ use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::method::{Method, Subject};
 use protocol::mcp::outline::{Member, Outline};
+use protocol::mcp::request_state::RequestState;
 use runtime::traces::Parent;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::handle::CancelReason;
 use crate::splice::range_in;
 
 /// The extension of 2026-07-28 by which a server may answer with a task.
@@ -68,6 +70,8 @@ pub(crate) struct Request {
     pub(crate) has_baggage: bool,
     /// The span that this slave made for the call; `None` while traces are off.
     pub(crate) parent: Option<Parent>,
+    /// Why the call is cancelled, once it is.
+    pub(crate) cancel_reason: CancelReason,
 }
 
 /// What a `tools/call` must be, for the one who wrote it.
@@ -266,6 +270,7 @@ impl Request {
                 .is_some_and(|raw| is_plain_string(raw, header.traceparent.as_deref())),
             has_baggage: meta.baggage.is_some(),
             parent: None,
+            cancel_reason: CancelReason::default(),
             name,
             header,
             message,
@@ -289,6 +294,13 @@ impl Request {
         }
         let declared: Declared<'_> = serde_json::from_slice(self.json(self.meta.as_ref()?)).ok()?;
         declared.capabilities.map(|raw| raw.get().as_bytes())
+    }
+
+    /// Returns whether a modern client goes on with a state that a backend gave out.
+    pub(crate) fn has_state(&self) -> bool {
+        let header = &self.header;
+        let is_there = header.state_label > 0 || header.request_state != RequestState::Absent;
+        header.era == Era::Modern && self.kind != Some(Kind::Task) && is_there
     }
 
     /// Returns the backend's own id of the task that the request is about, where its client takes the status of it on the request's stream.

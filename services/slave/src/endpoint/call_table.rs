@@ -21,17 +21,18 @@ struct CallEntry {
 enum HandleState {
     /// The call is being spawned.
     Spawning,
-    /// The call is being spawned and is to be cancelled then.
-    Cancelled,
+    /// The call is being spawned and is to be cancelled then, for this reason if there is one.
+    Cancelled(Option<Box<str>>),
     /// The call runs.
     Running(CallHandle),
 }
 
 impl CallEntry {
-    fn cancel(&mut self) {
+    fn cancel(&mut self, reason: Option<&str>) {
         match &self.handle {
-            HandleState::Running(handle) => handle.cancel(),
-            HandleState::Spawning | HandleState::Cancelled => self.handle = HandleState::Cancelled,
+            HandleState::Running(handle) => handle.cancel_for(reason),
+            HandleState::Spawning => self.handle = HandleState::Cancelled(reason.map(Into::into)),
+            HandleState::Cancelled(_) => {}
         }
     }
 }
@@ -65,8 +66,8 @@ impl CallTable {
     /// Sets the handle of a call that was spawned; does nothing if the call has ended by now.
     pub(super) fn set_handle(&mut self, call: CallId, handle: CallHandle) {
         if let Some(entry) = self.calls.get_mut(&call) {
-            if matches!(entry.handle, HandleState::Cancelled) {
-                handle.cancel();
+            if let HandleState::Cancelled(reason) = &entry.handle {
+                handle.cancel_for(reason.as_deref());
             }
             entry.handle = HandleState::Running(handle);
         }
@@ -80,15 +81,15 @@ impl CallTable {
     /// Cancels a call; does nothing if it has ended.
     pub(super) fn cancel(&mut self, call: CallId) {
         if let Some(entry) = self.calls.get_mut(&call) {
-            entry.cancel();
+            entry.cancel(None);
         }
     }
 
-    /// Cancels the calls that have one of these digests.
-    pub(super) fn cancel_request(&mut self, digests: &[String]) {
+    /// Cancels the calls that have one of these digests, for the reason that the client gave.
+    pub(super) fn cancel_request(&mut self, digests: &[String], reason: Option<&str>) {
         let named = |entry: &&mut CallEntry| entry.cancel_id.as_ref().is_some_and(|id| digests.contains(id));
         for entry in self.calls.values_mut().filter(named) {
-            entry.cancel();
+            entry.cancel(reason);
         }
     }
 

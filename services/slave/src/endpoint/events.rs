@@ -99,7 +99,9 @@ impl Endpoint {
 
     fn on_session_facts(&self, from: LinkId, json: &Bytes) {
         match SessionFact::decode(json) {
-            Some(SessionFact::Cancelled(digests)) => self.calls.lock().cancel_request(&digests),
+            Some(SessionFact::Cancelled { digests, reason }) => {
+                self.calls.lock().cancel_request(&digests, reason.as_deref());
+            }
             Some(SessionFact::LogLevel { session, level }) => self.executor.set_log_level(&session, level),
             Some(SessionFact::Unsubscribed { session, uri }) => self.executor.unsubscribe(&session, &uri),
             Some(SessionFact::Notified { session, message }) => {

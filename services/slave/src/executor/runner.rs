@@ -27,7 +27,7 @@ use super::task_lists::TaskLists;
 use super::timeouts::Timeouts;
 use crate::backends::ShutdownGroup;
 use crate::bridge::{self, Crossing, OpenAsks, ParkedCalls, TaskIds, TaskName};
-use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
+use crate::call::{Answer, CallEnd, CallSink, CancelReason, Exchange, Request};
 use crate::metrics;
 use crate::outcome::BackendOutcome;
 use crate::task_owners::{TaskKey, TaskOwners};
@@ -39,6 +39,8 @@ pub(super) struct IncomingCall {
     pub(super) message: Bytes,
     /// Cancelled through the call's handle.
     pub(super) cancelled: CancellationToken,
+    /// Why it was cancelled.
+    pub(super) reason: CancelReason,
     pub(super) trace: CallTrace,
 }
 
@@ -104,6 +106,7 @@ impl CallRunner {
                 return exchange.end(end);
             }
         };
+        request.cancel_reason = call.reason.clone();
         request.parent = trace.set_tool(&request.name, request.json(&request.id));
         let started = Instant::now();
         let in_flight = route.meters.record_start();
@@ -118,7 +121,10 @@ impl CallRunner {
                 biased;
                 done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or(Err(Failure::Internal)),
                 () = call.cancelled.cancelled() => Err(Failure::Cancelled),
-                () = timeouts.expired() => Err(Failure::Timeout),
+                () = timeouts.expired() => {
+                    call.reason.set("the call timed out");
+                    Err(Failure::Timeout)
+                }
             }
         };
         let outcome = BackendOutcome::from(&answer);

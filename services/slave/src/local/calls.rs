@@ -122,8 +122,8 @@ impl Calls for LocalCalls {
         }
     }
 
-    fn cancel(&self, session: &str, request_id: &str) {
-        self.running.cancel(|key| key.session == session && key.request_id == request_id);
+    fn cancel(&self, session: &str, request_id: &str, reason: Option<&str>) {
+        self.running.cancel(|key| key.session == session && key.request_id == request_id, reason);
     }
 
     fn set_log_level(&self, session: &str, level: LogLevel) {
@@ -136,7 +136,7 @@ impl Calls for LocalCalls {
 
     fn end_session(&self, session: &str) {
         self.executor.end_session(session);
-        self.running.cancel(|key| key.session == session);
+        self.running.cancel(|key| key.session == session, None);
     }
 
     fn updates(&self, header: CallHeader, message: Bytes, _context: CallContext<'_>) -> Updates {
@@ -191,10 +191,10 @@ mod tests {
     async fn only_the_named_call_is_cancelled() {
         let calls = calls().await;
         let (mut one, two) = (sleep(&calls, Era::Legacy, "1", 3600), sleep(&calls, Era::Legacy, "2", 0));
-        calls.cancel("s", "7");
-        calls.cancel("other", "1");
+        calls.cancel("s", "7", None);
+        calls.cancel("other", "1", None);
         within(two.collect::<Vec<_>>()).await;
-        calls.cancel("s", "1");
+        calls.cancel("s", "1", None);
         let events = within(one.by_ref().collect::<Vec<_>>()).await;
         assert!(matches!(events.last(), Some(ResponseEvent::End { error: true, .. })), "{events:?}");
     }

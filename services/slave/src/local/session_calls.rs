@@ -52,11 +52,11 @@ impl SessionCalls {
         }
     }
 
-    /// Cancels the calls whose key matches.
-    pub(super) fn cancel(&self, matches: impl Fn(&SessionCallKey) -> bool) {
+    /// Cancels the calls whose key matches, for the reason that the client gave.
+    pub(super) fn cancel(&self, matches: impl Fn(&SessionCallKey) -> bool, reason: Option<&str>) {
         for (key, handle) in &*self.calls.lock() {
             if let Some(handle) = handle.as_ref().filter(|_| matches(key)) {
-                handle.cancel();
+                handle.cancel_for(reason);
             }
         }
     }

@@ -18,8 +18,6 @@ use crate::trace::Trace;
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const PARAM_PREFIX: &str = "mcp-param-";
-/// Most decoded bytes of all `Mcp-Param-*` headers of a request: they travel in the call header.
-const MAX_PARAM_BYTES: usize = 4096;
 
 /// Extension of tasks (SEP-2663), and its methods.
 const TASKS: &str = "io.modelcontextprotocol/tasks";
@@ -112,14 +110,10 @@ fn check_header_matches<'a, T: PartialEq<&'a str> + AsRef<str>>(
 /// Returns the decoded `Mcp-Param-*` headers. Whether a tool has such parameters is checked by the slave.
 fn param_headers(headers: &HeaderMap) -> Result<BTreeMap<String, String>, Failure> {
     let mut decoded = BTreeMap::new();
-    let mut budget = MAX_PARAM_BYTES;
     for (name, value) in headers {
         let Some(parameter) = name.as_str().strip_prefix(PARAM_PREFIX) else { continue };
         let fault = |reason: &str| Failure::HeaderMismatch(format!("{name} {reason}"));
         let value = decode_value(value).map_err(|bad| fault(bad.reason()))?;
-        budget = budget.checked_sub(parameter.len() + value.len()).ok_or_else(|| {
-            Failure::HeaderMismatch(format!("more than {MAX_PARAM_BYTES} bytes of Mcp-Param headers"))
-        })?;
         if decoded.insert(parameter.to_owned(), value.into_owned()).is_some() {
             return Err(fault(BadValue::Repeated.reason()));
         }

@@ -133,7 +133,7 @@ impl<C: Calls> Drop for Answers<C> {
     fn drop(&mut self) {
         let Some(edge) = self.edge.upgrade() else { return };
         for Running { id, .. } in &self.running {
-            edge.calls.cancel(&self.session, id);
+            edge.calls.cancel(&self.session, id, None);
         }
     }
 }

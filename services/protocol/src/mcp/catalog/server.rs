@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::entry::ListKind;
 use super::error::CatalogError;
 use super::limits::MAX_SERVER_FACTS;
 use crate::mcp::era::{Era, Version};
@@ -29,6 +30,9 @@ pub struct ServerFacts {
     /// `serverInfo`: an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_info: Option<Box<RawValue>>,
+    /// `_meta` of its lists by the names of the lists: an object of objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_meta: Option<Box<RawValue>>,
     /// What of the backend the slave carries that needs a slave which knows of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carries: Vec<String>,
@@ -36,6 +40,9 @@ pub struct ServerFacts {
 
 /// The slave lists tasks of 2025-11-25 and passes on their status ([`ServerFacts::carries`]).
 pub const CARRIES_TASKS: &str = "tasks";
+
+/// Room in the facts for all of [`ServerFacts::carries`], in bytes.
+const MAX_CARRIES: usize = 128;
 
 /// The slave passes on notifications of extensions with no call in flight ([`ServerFacts::carries`]).
 pub const CARRIES_EXTENSIONS: &str = "extensions";
@@ -51,6 +58,17 @@ impl ServerFacts {
         }
         let Object(facts) = serde_json::from_str(json)?;
         Ok(facts)
+    }
+
+    /// Returns whether [`ServerFacts::parse`] takes facts of this length, also with all that the slave carries of the backend.
+    pub fn is_bounded(&self) -> bool {
+        let json = serde_json::to_string(self);
+        json.is_ok_and(|json| json.len() + MAX_CARRIES <= MAX_SERVER_FACTS)
+    }
+
+    /// Returns the `_meta` of a list, an object.
+    pub fn meta_of(&self, list: ListKind) -> Option<&RawValue> {
+        ExactMembers::of(self.list_meta.as_deref()?).get(list.name().as_bytes())
     }
 
     /// Returns whether a legacy backend runs calls of tools as tasks.
@@ -98,6 +116,7 @@ impl PartialEq for ServerFacts {
             == (other.era, other.version, &other.instructions, &other.carries)
             && text(&self.capabilities) == text(&other.capabilities)
             && text(&self.server_info) == text(&other.server_info)
+            && text(&self.list_meta) == text(&other.list_meta)
     }
 }
 
@@ -129,11 +148,28 @@ mod tests {
     }
 
     #[test]
+    fn facts_that_count_as_bounded_are_taken_with_all_that_is_carried() {
+        let text =
+            |length: usize| ServerFacts { instructions: Some("x".repeat(length)), ..ServerFacts::default() };
+        let longest = (0..MAX_SERVER_FACTS).rev().find(|length| text(*length).is_bounded()).unwrap();
+        let carries = vec![CARRIES_TASKS.to_owned(), CARRIES_EXTENSIONS.to_owned()];
+        let facts = ServerFacts { carries, ..text(longest) };
+        assert!(ServerFacts::parse(&serde_json::to_string(&facts).unwrap()).is_ok());
+        assert!(longest > MAX_SERVER_FACTS - 256 && !text(MAX_SERVER_FACTS - 20).is_bounded());
+    }
+
+    #[test]
     fn facts_survive_as_they_were_written_and_capabilities_are_found_by_path() {
-        let json = r#"{"era":"legacy","version":"2025-11-25","capabilities":{"resources":{"subscribe":true,"listChanged":false},"x":1e400},"instructions":"do","serverInfo":{"name":"s"},"carries":["tasks"]}"#;
+        let json = r#"{"era":"legacy","version":"2025-11-25","capabilities":{"resources":{"subscribe":true,"listChanged":false},"x":1e400},"instructions":"do","serverInfo":{"name":"s"},"listMeta":{"tools":{"k":1e400}},"carries":["tasks"]}"#;
         let facts = ServerFacts::parse(json).unwrap();
         assert_eq!(serde_json::to_string(&facts).unwrap(), json);
         assert_eq!(facts, ServerFacts::parse(json).unwrap());
+        assert_eq!(facts.meta_of(ListKind::Tools).unwrap().get(), r#"{"k":1e400}"#);
+        assert!(
+            facts.meta_of(ListKind::Prompts).is_none()
+                && ServerFacts::default().meta_of(ListKind::Tools).is_none()
+        );
+        assert_ne!(facts, ServerFacts { list_meta: None, ..facts.clone() });
         assert!(facts.capability(&["resources", "subscribe"]).is_some());
         assert!(facts.capability(&["resources", "listChanged"]).is_none());
         assert!(facts.capability(&["tools"]).is_none());

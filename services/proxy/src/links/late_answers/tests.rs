@@ -327,7 +327,9 @@ impl World {
             }
             Step::Cancel(call) => {
                 let call = call.index(self.calls.len());
-                self.registry.broadcast(&SessionFact::Cancelled(vec![call.to_string()]).encode());
+                self.registry.broadcast(
+                    &SessionFact::Cancelled { digests: vec![call.to_string()], reason: None }.encode(),
+                );
                 self.calls[call].open &= self.take(call).is_none();
                 prop_assert!(!self.calls[call].open, "a cancelled call has ended");
             }

@@ -1,7 +1,7 @@
 //! The demo's prompt `greet`, its resource `demo://about` and its template `demo://echo/{text}`. Must not know tools.
 
 use bytes::Bytes;
-use protocol::mcp::catalog::{CatalogEntry, ListHints, ListKind};
+use protocol::mcp::catalog::{CatalogEntry, ListKind};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use serde::Deserialize;
@@ -36,7 +36,7 @@ pub(super) fn lists() -> [Option<EntryList>; 3] {
     kinds.map(|(kind, definition)| {
         let definition = RawValue::from_string(definition.to_owned()).ok()?;
         let entry = CatalogEntry::read(kind, &definition).ok()?;
-        Some(EntryList { entries: vec![entry], hints: ListHints::default() })
+        Some(EntryList { entries: vec![entry], ..EntryList::default() })
     })
 }
 

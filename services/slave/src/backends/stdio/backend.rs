@@ -187,6 +187,10 @@ impl StdioBackend {
             None => None,
         };
         let ready = self.wait_ready().await?;
+        if ready.era == Era::Legacy && request.has_state() {
+            // No server of this era gives one out, and the slave's own have been taken before: the call would begin anew, unasked.
+            return Err(Failure::StateLost);
+        }
         check_origin(request, ready.session.generation)?;
         exchange.note_generation(ready.session.generation);
         let token = request.progress_token.clone().map(|range| request.message.slice(range));
@@ -196,6 +200,7 @@ impl StdioBackend {
         }
         let mut outbound =
             ready.session.begin(RequestKind::Call { token, logs, task: request.watched_task() })?;
+        outbound.cancel_reason = request.cancel_reason.clone();
         let sent = BackendRequest { backend: &self.name, tool, version: ready.version, id: outbound.id };
         let span = BackendSpan::start(request.parent.as_ref(), sent);
         let answer = async {

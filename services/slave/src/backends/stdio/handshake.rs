@@ -50,7 +50,7 @@ impl Introduction {
             capabilities,
             instructions,
             server_info,
-            carries: Vec::new(),
+            ..ServerFacts::default()
         };
         ServerInfo { era, version, facts: bounded(facts) }
     }
@@ -58,12 +58,11 @@ impl Introduction {
 
 /// Returns the facts without those that are too long for a catalog.
 fn bounded(mut facts: ServerFacts) -> ServerFacts {
-    let length = |facts: &ServerFacts| serde_json::to_string(facts).map_or(usize::MAX, |json| json.len());
     for cut in [
         |facts: &mut ServerFacts| facts.instructions = None,
         |facts: &mut ServerFacts| facts.server_info = None,
     ] {
-        if length(&facts) > MAX_SERVER_FACTS {
+        if !facts.is_bounded() {
             tracing::warn!(
                 "what the backend says of itself is longer than {MAX_SERVER_FACTS} bytes, and is cut"
             );

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::mcp::catalog::{CatalogEntry, ListHints, ListKind, MAX_CATALOG, ServerFacts};
-use protocol::mcp::era::Era;
+use protocol::mcp::era::{Era, meta};
 use protocol::mcp::members::Members;
 use serde_json::value::RawValue;
 
@@ -82,6 +82,7 @@ async fn list(session: &Arc<Session>, era: Era, kind: ListKind) -> Result<EntryL
         let missing = || RequestError::Unexpected { method, reason: format!("it has no {:?}", kind.name()) };
         let entries: Vec<&RawValue> =
             parse(member(kind.name()).ok_or_else(missing)?.get().as_bytes(), method)?;
+        list.meta = list.meta.or_else(|| own_meta(member("_meta")?));
         list.hints = list.hints.with(ListHints::read(member("ttlMs"), member("cacheScope")));
         for entry in entries {
             match CatalogEntry::read(kind, entry) {
@@ -102,6 +103,19 @@ async fn list(session: &Arc<Session>, era: Era, kind: ListKind) -> Result<EntryL
         method,
         reason: format!("more than {MAX_PAGES} pages or {MAX_CATALOG} bytes"),
     })
+}
+
+/// Returns the `_meta` of a list without what it has as a result of any kind; `None` where nothing is left.
+fn own_meta(meta: &RawValue) -> Option<Box<RawValue>> {
+    let members: Members<'_> = serde_json::from_str(meta.get()).ok()?;
+    let own = members.0.iter().filter(|(key, _)| key != meta::SERVER_INFO);
+    let member =
+        |(key, value): &(String, &RawValue)| format!("{}:{value}", serde_json::Value::from(key.as_str()));
+    let own: Vec<String> = own.map(member).collect();
+    if own.is_empty() {
+        return None;
+    }
+    RawValue::from_string(format!("{{{}}}", own.join(","))).ok()
 }
 
 /// Asks a modern child to notify when its lists change. The request stays open until the child ends it.

@@ -68,9 +68,10 @@ pub(super) fn passed(message: &[u8]) -> Bytes {
 }
 
 /// Returns `notifications/cancelled` for the request with this id.
-pub(super) fn cancelled(id: u64) -> Bytes {
+pub(super) fn cancelled(id: u64, reason: &str) -> Bytes {
+    let reason = serde_json::Value::from(reason);
     line(format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"cancelled by the client"}}}}"#
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{reason}}}}}"#
     ))
 }
 
@@ -107,7 +108,7 @@ mod tests {
             initialize(1, CARRIED),
             set_log_level(1, LogLevel::Debug),
             initialized(),
-            cancelled(3),
+            cancelled(3, "too\n\"slow\""),
             ping_response("\"a\""),
             refuse_request(b"4", -32601, "no \"such\" method"),
         ] {

@@ -19,6 +19,7 @@ use super::child_log_level::ChildLogLevel;
 use super::incoming::{ChildRequest, Incoming};
 use super::log_readers::{LogMessage, LogReader, owner, recipients};
 use super::messages;
+use crate::call::CancelReason;
 use crate::metrics::{self, DropReason};
 
 /// Messages that may wait for the child to read. A call beyond them waits; other calls go on.
@@ -134,6 +135,7 @@ impl Session {
         Ok(OutboundRequest {
             session: Arc::clone(self),
             id,
+            cancel_reason: CancelReason::default(),
             arrivals,
             waiting,
             cancellable,
@@ -322,6 +324,8 @@ impl Session {
 pub(super) struct OutboundRequest {
     /// The id of the request, which serves as its progress token as well.
     pub(super) id: u64,
+    /// Why the request is abandoned.
+    pub(super) cancel_reason: CancelReason,
     session: Arc<Session>,
     arrivals: mpsc::UnboundedReceiver<Incoming>,
     waiting: Arc<Waiting>,
@@ -394,7 +398,7 @@ impl Drop for OutboundRequest {
     fn drop(&mut self) {
         let waiting = self.session.table.lock().pending.remove(&self.id).is_some();
         if waiting && self.sent && self.cancellable {
-            self.session.post(messages::cancelled(self.id));
+            self.session.post(messages::cancelled(self.id, self.cancel_reason.get()));
         }
     }
 }

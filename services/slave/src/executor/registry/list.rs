@@ -27,6 +27,9 @@ pub(in crate::executor) struct NewBackend {
     pub(in crate::executor) curation: Curation,
 }
 
+/// Hints for caches of lists in which a backend's entries are missing.
+const MISSING: ListHints = ListHints { ttl_ms: Some(0), private: false };
+
 /// A registered backend.
 pub(super) struct RegisteredBackend {
     id: BackendId,
@@ -54,7 +57,7 @@ impl RegisteredBackend {
         self.hints =
             report.lists.each_ref().map(|list| list.as_ref().map(|list| list.hints).unwrap_or_default());
         let carries = self.backend.carries(&report.facts);
-        self.facts = Arc::new(ServerFacts { carries, ..report.facts });
+        self.facts = Arc::new(ServerFacts { carries, ..report.facts_with_meta() });
         let (name, curation) = (&self.name, &self.curation);
         let curated = |kind: ListKind, entry: CatalogEntry| {
             let unreadable = |error: &serde_json::Error| {
@@ -76,6 +79,12 @@ impl RegisteredBackend {
     /// Returns a list as clients see it; an empty one where the backend has none.
     pub(super) fn list(&self, kind: ListKind) -> &[Curated] {
         self.lists[kind as usize].as_deref().unwrap_or_default()
+    }
+
+    /// Returns whether what the backend offers is expected and not known yet: it has never run.
+    fn is_missing(&self) -> bool {
+        let is_expected = matches!(self.state, BackendState::Starting | BackendState::Restarting { .. });
+        is_expected && !self.is_listed()
     }
 
     /// Returns whether calls may be given to the backend: it runs, or is started again and lets them wait.
@@ -216,11 +225,15 @@ impl BackendList {
                 name = format!("#{}", backend.id.0);
                 taken.insert(name.clone());
             }
-            let listed = backend.is_listed();
+            let (listed, missing) = (backend.is_listed(), backend.is_missing());
             let mut own = backend.lists.iter();
-            let lists =
-                entries.map(|list| own.next().is_some_and(|own| listed && own.is_some()).then_some(list));
-            BackendOffer { name, lists, hints: backend.hints, server: Arc::clone(&backend.facts) }
+            let lists = entries.map(|list| {
+                let is_there = own.next().is_some_and(|own| listed && own.is_some());
+                if is_there { Some(list) } else { missing.then(Vec::new) }
+            });
+            // Lists without what is missing are not to be kept by clients.
+            let hints = if missing { [MISSING; 4] } else { backend.hints };
+            BackendOffer { name, lists, hints, server: Arc::clone(&backend.facts) }
         };
         self.backends.iter().zip(lists).map(offer).collect()
     }
