@@ -14,6 +14,7 @@ use protocol::mcp::failure::{Failure, modern_status};
 use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::SessionLevels;
 use runtime::activity::Activity;
+use runtime::call_lines::Lines;
 use runtime::telemetry::LogContext;
 use tokio_util::sync::CancellationToken;
 
@@ -98,13 +99,7 @@ impl CallRunner {
         };
         let (mut request, route) = match admitted {
             Ok(admitted) => admitted,
-            Err(failure) => {
-                metrics::record_refusal(&failure);
-                lines.record_end(failure.spec().kind);
-                let end = CallEnd::failed(&failure, era);
-                trace.finish(BackendOutcome::from(&Err(failure)));
-                return exchange.end(end);
-            }
+            Err(failure) => return refuse(failure, era, &lines, trace, exchange),
         };
         request.cancel_reason = call.reason.clone();
         request.parent = trace.set_tool(&request.name, request.json(&request.id));
@@ -217,6 +212,14 @@ impl CallRunner {
         }
         answer
     }
+}
+
+/// Ends a call that did not come to run.
+fn refuse(failure: Failure, era: Era, lines: &Lines, trace: CallTrace, exchange: Exchange) {
+    metrics::record_refusal(&failure);
+    lines.record_end(failure.spec().kind);
+    exchange.end(CallEnd::failed(&failure, era));
+    trace.finish(BackendOutcome::from(&Err(failure)));
 }
 
 /// Returns the end of a call.

@@ -370,21 +370,13 @@ impl OutboundRequest {
     /// Returns the next message. Cancel-safe. An answer or a failure is the last one.
     pub(super) async fn next(&mut self) -> Incoming {
         let next = self.arrivals.recv().await.unwrap_or(Incoming::Failed(Failure::Internal));
-        match next {
-            Incoming::Alive => {
-                self.waiting.sign.store(false, Ordering::Relaxed);
-                return next;
-            }
-            Incoming::Progress { .. }
-            | Incoming::Log(_)
-            | Incoming::Extension(_)
-            | Incoming::TaskStatus { .. }
-            | Incoming::Request(_)
-            | Incoming::Withdrawn(_) => {
-                self.waiting.bytes.fetch_sub(next.size(), Ordering::Relaxed);
-                return next;
-            }
-            _ => {}
+        if matches!(next, Incoming::Alive) {
+            self.waiting.sign.store(false, Ordering::Relaxed);
+            return next;
+        }
+        if !next.is_last() {
+            self.waiting.bytes.fetch_sub(next.size(), Ordering::Relaxed);
+            return next;
         }
         self.ended = true;
         if let Some((method, sent)) = self.timed.take() {
