@@ -82,7 +82,14 @@ impl FleetSecrets {
 }
 
 /// Digests of clients that were seen recently: a client's next call has the same one.
-struct ClientIds(Mutex<Vec<Option<(Box<str>, Box<str>)>>>);
+struct ClientIds(Mutex<Vec<Option<ClientId>>>);
+
+/// A client and its digest.
+#[derive(Clone)]
+struct ClientId {
+    client: Box<str>,
+    id: Box<str>,
+}
 
 impl ClientIds {
     const CAPACITY: usize = 512;
@@ -93,10 +100,10 @@ impl ClientIds {
         let mut entries = self.0.lock();
         let Some(entry) = entries.get_mut(hash % Self::CAPACITY) else { return make() };
         match entry {
-            Some((known, id)) if **known == *client => id.to_string(),
+            Some(known) if *known.client == *client => known.id.to_string(),
             _ => {
                 let id = make();
-                *entry = Some((client.into(), id.as_str().into()));
+                *entry = Some(ClientId { client: client.into(), id: id.as_str().into() });
                 id
             }
         }
