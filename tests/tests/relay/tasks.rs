@@ -2,6 +2,7 @@
 
 mod lists;
 mod status;
+mod updates;
 
 use harness::client::{Client, McpRequest};
 use harness::fixture::Fixture;

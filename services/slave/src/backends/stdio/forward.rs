@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use protocol::mcp::catalog::ServerFacts;
-use protocol::mcp::era::{Era, meta};
+use protocol::mcp::era::{Era, TASKS, meta};
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::members::{Members, with_value, without};
 use runtime::traces::TraceContext;
@@ -131,7 +131,6 @@ fn inserted_meta(request: &Request, meta: &str) -> (usize, String) {
 }
 
 /// The extension of 2026-07-28 by which a server may answer with a task.
-const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// Returns a client's capabilities without the extension for tasks, all else as it stands.
 fn without_tasks(capabilities: &RawValue) -> Result<Box<RawValue>, serde_json::Error> {
