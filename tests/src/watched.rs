@@ -54,6 +54,19 @@ fn change<R>(act: impl FnOnce(&mut HashMap<String, Value>) -> R) -> R {
     act(SUBSCRIBED.lock().expect("no panic").get_or_insert_default())
 }
 
+/// Handles a `subscriptions/listen` for tasks: all but those that `refused` is a part of are acknowledged; `None`: it is for something else.
+pub fn listen_for_tasks(message: &Value, say: impl Fn(&Value), note: impl Fn(&str)) -> Option<()> {
+    let (id, asked) = (&message["id"], message["params"]["notifications"]["taskIds"].as_array()?);
+    note(&format!("listen for tasks {}", json!(asked)));
+    let (meta, mine): (Value, Vec<&Value>) = (
+        json!({ "io.modelcontextprotocol/subscriptionId": id }),
+        asked.iter().filter(|id| !id.to_string().contains("refused")).collect(),
+    );
+    let params = json!({ "_meta": meta, "notifications": { "taskIds": mine } });
+    say(&json!({ "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params }));
+    Some(())
+}
+
 /// Handles a request of this part; `None`: it is of another part.
 pub fn handle(message: &Value, say: impl Fn(&Value), note: impl Fn(&str)) -> Option<Answer> {
     let params = &message["params"];

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use protocol::mcp::catalog::{ListKind, ServerFacts};
-use protocol::mcp::era::{Era, meta};
+use protocol::mcp::era::{Era, TASKS, meta};
 use protocol::mcp::members::ExactMembers;
 use serde_json::value::RawValue;
 
@@ -13,9 +13,6 @@ const MAX_INSTRUCTIONS: usize = 64 * 1024;
 
 /// Longest `_meta` of a list from all backends together, in bytes.
 const MAX_LIST_META: usize = 64 * 1024;
-
-/// The extension for tasks: of the modern era only, and not what legacy servers call tasks.
-const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// What the server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,9 @@
 mod mailbox;
 mod sessions;
 mod watched;
+mod watched_tasks;
 
 pub(crate) use mailbox::{Mail, Mailbox, Notice, NoticedTask};
 pub(crate) use sessions::{Addressee, SessionSubscriptions, WatchSet};
 pub(crate) use watched::{Status, WatchedResources};
+pub(crate) use watched_tasks::{TaskWatch, WatchedTasks};

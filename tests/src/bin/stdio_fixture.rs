@@ -123,6 +123,11 @@ impl Server {
             self.reply(id, Ok(result));
             return true;
         }
+        if method == "subscriptions/listen"
+            && watched::listen_for_tasks(message, say, |what| note("process", what)).is_some()
+        {
+            return true;
+        }
         if let Some(outcome) = kinds::answer(message, self.modern, say) {
             self.reply(id, outcome);
             return true;

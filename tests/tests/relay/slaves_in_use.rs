@@ -16,14 +16,14 @@ use tokio::task::{AbortHandle, JoinSet};
 const HEADER: &str = "mcp-relay-in-use: 1\r\n";
 
 /// A way to a proxy that keeps the head of each connection's request. Dropping a connection's task cuts it.
-struct Tap {
+struct HeadRecorder {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
     cut: tokio::sync::watch::Sender<u32>,
     task: AbortHandle,
 }
 
-impl Drop for Tap {
+impl Drop for HeadRecorder {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -38,7 +38,7 @@ async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
-impl Tap {
+impl HeadRecorder {
     async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, heads, cut) =
@@ -79,15 +79,15 @@ impl Tap {
 #[tokio::test]
 async fn a_slave_says_that_it_is_in_use_when_it_comes_back_and_only_then() {
     let proxy = Setup::proxy().start_proxy().await;
-    let tap = Tap::start(proxy.link).await;
-    let _slave = Setup::slave("one", tap.address).start_slave().await;
+    let recorder = HeadRecorder::start(proxy.link).await;
+    let _slave = Setup::slave("one", recorder.address).start_slave().await;
     proxy.offers("echo").await;
-    assert!(!tap.heads.lock().unwrap()[0].contains(HEADER), "its first link");
-    assert!(!tap.next_says_in_use().await, "no client has called anything");
+    assert!(!recorder.heads.lock().unwrap()[0].contains(HEADER), "its first link");
+    assert!(!recorder.next_says_in_use().await, "no client has called anything");
     proxy.accepted(2).await;
     proxy.offers("echo").await;
     assert_eq!(Client::modern(proxy.http).call("echo", json!({ "text": "a" })).await.text(), "a");
-    assert!(tap.next_says_in_use().await, "a client may wait for it");
+    assert!(recorder.next_says_in_use().await, "a client may wait for it");
 }
 
 /// Whether a port lets in a connection with this request, or rejects it.

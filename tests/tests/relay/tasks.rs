@@ -3,6 +3,7 @@
 mod lists;
 mod restarts;
 mod status;
+mod updates;
 
 use harness::client::{Client, McpRequest};
 use harness::fixture::Fixture;

@@ -20,6 +20,7 @@ use crate::session::Session;
 use detect::era_by_header;
 pub(crate) use detect::era_of;
 pub(crate) use legacy::{open_session, session};
+pub(crate) use modern::require_tasks;
 
 /// Identifies the sender of a request by the rules of its era.
 pub(crate) fn caller<C>(

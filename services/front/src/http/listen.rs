@@ -150,7 +150,7 @@ async fn next_update(updates: &mut Updates) -> Bytes {
         match updates.next().await {
             Some(ListenEvent::Updated(update)) => return event(&update.notification(None)),
             Some(ListenEvent::Passed(message)) => return event(&message),
-            Some(ListenEvent::Watching(_) | ListenEvent::Posted(_)) => {}
+            Some(ListenEvent::Watching(_) | ListenEvent::TaskUpdated(_) | ListenEvent::Posted(_)) => {}
             None => *updates = Box::pin(stream::pending()),
         }
     }

@@ -10,12 +10,15 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use protocol::link::header::{CallHeader, Purpose};
 use protocol::mcp::failure::Failure;
-use protocol::mcp::subscription::{ListenEvent, SubscriptionFilter, closing_result, list_changed};
+use protocol::mcp::subscription::{
+    ListenEvent, SubscriptionFilter, TaskUpdate, closing_result, list_changed,
+};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::accept::Accept;
 use super::context::RequestContext;
+use super::era;
 use super::listen::{COMMENT, event};
 use crate::calls::{Calls, Listing, Updates};
 use crate::edge::ListeningStreamGuard;
@@ -41,7 +44,7 @@ struct Subscription {
     /// Id of the request, as raw JSON, by which the subscription is known.
     id: Box<str>,
     phase: Phase,
-    /// What is honoured; the resources only as far as somebody has said so.
+    /// What is honoured; resources and tasks only as far as somebody has said so.
     filter: SubscriptionFilter,
     changes: ListChanges,
     updates: Updates,
@@ -62,13 +65,17 @@ pub(crate) fn open<C: Calls>(
 ) -> Result<Pin<Box<dyn Stream<Item = Bytes> + Send>>, Failure> {
     let wanted = SubscriptionFilter::of_request(request.message)
         .map_err(|error| Failure::InvalidParams(error.to_string()))?;
+    if !wanted.task_ids.is_empty() {
+        era::require_tasks(request.params)?;
+    }
     if accept == Accept::Json {
         return Err(Failure::NotAcceptable("this request opens a stream: accept text/event-stream".into()));
     }
     let edge = context.edge;
     let share = edge.usage.stream(context.client())?;
-    let updates: Updates = if wanted.resource_subscriptions.is_empty() {
-        Box::pin(stream::once(async { ListenEvent::Watching(Vec::new()) }).chain(stream::pending()))
+    let updates: Updates = if wanted.resource_subscriptions.is_empty() && wanted.task_ids.is_empty() {
+        let nothing = ListenEvent::watching(Vec::new(), Vec::new());
+        Box::pin(stream::once(async { nothing }).chain(stream::pending()))
     } else {
         let header = CallHeader {
             purpose: Purpose::Listen,
@@ -126,13 +133,14 @@ async fn next(mut state: Subscription) -> Option<(Bytes, Subscription)> {
         }
         match state.wait().await {
             Awaited::Closing | Awaited::Lists(None) => state.end(),
-            Awaited::Update(Some(ListenEvent::Watching(uris))) => state.acknowledge(&uris),
+            Awaited::Update(Some(ListenEvent::Watching(watched))) => state.acknowledge(&watched),
             Awaited::Update(Some(ListenEvent::Updated(update))) => {
                 state.ready_event(&update.notification(Some(&state.id)));
             }
+            Awaited::Update(Some(ListenEvent::TaskUpdated(update))) => state.tell_of_task(&update),
             Awaited::Update(Some(ListenEvent::Posted(_) | ListenEvent::Passed(_))) => {}
             Awaited::Update(None) => {
-                state.acknowledge(&[]);
+                state.acknowledge(&SubscriptionFilter::default());
                 state.updates = Box::pin(stream::pending());
             }
             Awaited::Lists(Some(now)) => {
@@ -158,14 +166,24 @@ impl Subscription {
         }
     }
 
-    /// Acknowledges what is honoured, with those of the resources that are watched. The first event; does nothing afterwards.
-    fn acknowledge(&mut self, watched: &[String]) {
+    /// Acknowledges what is honoured, with those of the resources and tasks that are watched. The first event; does nothing afterwards.
+    fn acknowledge(&mut self, watched: &SubscriptionFilter) {
         if self.phase != Phase::Opening {
             return;
         }
         self.phase = Phase::Open;
-        self.filter.resource_subscriptions.retain(|uri| watched.contains(uri));
+        self.filter.resource_subscriptions.retain(|uri| watched.resource_subscriptions.contains(uri));
+        self.filter.task_ids.retain(|id| watched.task_ids.contains(id));
         self.ready.push_front(event(&self.filter.acknowledgement(Some(&self.id))));
+    }
+
+    /// Tells of a task that was acknowledged.
+    fn tell_of_task(&mut self, update: &TaskUpdate) {
+        if self.filter.task_ids.contains(&update.id)
+            && let Some(notification) = update.notification(&self.id)
+        {
+            self.ready_event(&notification);
+        }
     }
 
     /// Tells of those lists of which the client wants to know.
@@ -184,7 +202,7 @@ impl Subscription {
 
     /// Ends the subscription in order ("Graceful Closure").
     fn end(&mut self) {
-        self.acknowledge(&[]);
+        self.acknowledge(&SubscriptionFilter::default());
         let result = response(self.id.as_bytes(), Member::Result, closing_result(&self.id));
         self.ready_event(&result.into_bytes());
         self.phase = Phase::Over;

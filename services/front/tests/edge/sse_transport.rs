@@ -307,7 +307,7 @@ async fn a_post_at_another_replica_reaches_the_stream_sealed_and_once() {
     let (carry, carried) = mpsc::channel(8);
     let carried = tokio_stream(carried);
     *here.edge.calls().updates.lock().unwrap() = Some(Box::pin(carried));
-    carry.send(ListenEvent::Watching(Vec::new())).await.unwrap();
+    carry.send(ListenEvent::watching(Vec::new(), Vec::new())).await.unwrap();
     let mut session = Session::open(&here, EVENTS).await;
     assert_eq!(session.post(&there, call(1)).await.outcome(), (404, Some(-32001)), "nobody carries it");
     *there.edge.calls().other.lock().unwrap() = Some(carry.clone());

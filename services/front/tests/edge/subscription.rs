@@ -8,14 +8,14 @@ use front::calls::Listing;
 use futures_util::StreamExt;
 use protocol::mcp::catalog::ListKind;
 use protocol::mcp::entry_array::EntryArray;
-use protocol::mcp::subscription::{ListenEvent, ResourceUpdate};
+use protocol::mcp::subscription::{ListenEvent, ResourceUpdate, TaskUpdate};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::fake::{BOTH, Reply, Rig, and};
 use crate::listen::next;
 
-const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#;
 const MODERN: &[(&str, &str)] =
     &[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "subscriptions/listen")];
 
@@ -60,7 +60,7 @@ async fn the_acknowledgement_is_first_whatever_comes_before_and_comments_keep_th
     let (mut body, updates) = open(&rig, wanted).await;
     updates.send(ListenEvent::Updated(ResourceUpdate::of_uri("a:1"))).unwrap();
     assert_eq!(event(&mut body).await, None, "a comment");
-    updates.send(ListenEvent::Watching(vec!["a:1".into(), "other".into()])).unwrap();
+    updates.send(ListenEvent::watching(vec!["a:1".into(), "other".into()], Vec::new())).unwrap();
     let acknowledged = event(&mut body).await.unwrap();
     assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
     let honoured = json!({ "toolsListChanged": true, "resourceSubscriptions": ["a:1"] });
@@ -69,6 +69,40 @@ async fn the_acknowledgement_is_first_whatever_comes_before_and_comments_keep_th
     let meta = json!({ "io.modelcontextprotocol/subscriptionId": "x" });
     assert_eq!(told["params"], json!({ "uri": "a:1", "_meta": meta }));
     assert_eq!(event(&mut body).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_are_told_of_that_were_named_and_acknowledged_and_no_others() {
+    let rig = Rig::new();
+    let (mut body, updates) = open(&rig, r#"{"taskIds":["a","b"]}"#).await;
+    updates.send(ListenEvent::watching(Vec::new(), vec!["a".into(), "c".into()])).unwrap();
+    let acknowledged = event(&mut body).await.unwrap();
+    assert_eq!(acknowledged["params"]["notifications"], json!({ "taskIds": ["a"] }));
+    for id in ["b", "c", "a"] {
+        let params = format!(r#"{{"taskId":"{id}","status":"working"}}"#).into();
+        updates.send(ListenEvent::TaskUpdated(TaskUpdate { id: id.into(), params })).unwrap();
+    }
+    let told = event(&mut body).await.unwrap();
+    assert_eq!((&told["method"], &told["params"]["taskId"]), (&json!("notifications/tasks"), &json!("a")));
+    assert_eq!(told["params"]["_meta"], json!({ "io.modelcontextprotocol/subscriptionId": "x" }));
+    assert_eq!(event(&mut body).await, None, "a comment, no other event");
+}
+
+#[tokio::test]
+async fn tasks_are_told_of_to_clients_that_declare_the_extension() {
+    let rig = Rig::new();
+    let unable = META.replace(r#""extensions":{"io.modelcontextprotocol/tasks":{}}"#, "");
+    for (ids, expected) in [(r#""taskIds":["a"]"#, Some(-32021)), (r#""taskIds":[]"#, None), ("", None)] {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":"x","method":"subscriptions/listen","params":{{"_meta":{unable},"notifications":{{{ids}}}}}}}"#
+        );
+        let response = rig.send(Method::POST, "/mcp", &and(MODERN), body.into()).await;
+        let status = if expected.is_some() { 400 } else { 200 };
+        assert_eq!(response.status(), status, "{ids}");
+        if expected.is_some() {
+            assert_eq!(Reply::read(response).await.outcome(), (400, expected));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,6 +71,9 @@ impl Version {
     }
 }
 
+/// Name of the extension of tasks (SEP-2663), of the modern era only.
+pub const TASKS: &str = "io.modelcontextprotocol/tasks";
+
 /// Keys of the modern per-request metadata (2026-07-28, Overview, "Per-request protocol fields").
 pub mod meta {
     /// Required on each modern request.

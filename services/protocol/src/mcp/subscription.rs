@@ -42,6 +42,9 @@ pub struct SubscriptionFilter {
     /// Updates of these resources.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resource_subscriptions: Vec<String>,
+    /// The status of these tasks (the extension `io.modelcontextprotocol/tasks`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub task_ids: Vec<String>,
 }
 
 /// Why a filter cannot be used.
@@ -54,7 +57,7 @@ pub enum FilterError {
     Form,
     /// It has too much.
     #[error(
-        "params.notifications.resourceSubscriptions has at most {MAX_SUBSCRIBED} URIs of at most {MAX_URI} bytes"
+        "params.notifications has at most {MAX_SUBSCRIBED} resourceSubscriptions and as many taskIds, each of at most {MAX_URI} bytes"
     )]
     TooMuch,
 }
@@ -75,19 +78,20 @@ struct ListenParams {
 }
 
 impl SubscriptionFilter {
-    /// Reads the filter of a `subscriptions/listen`, a whole JSON-RPC request. A URI that stands twice is kept once.
+    /// Reads the filter of a `subscriptions/listen`, a whole JSON-RPC request. A URI or an id that stands twice is kept once.
     ///
     /// # Errors
     /// There is none, or it cannot be used.
     pub fn of_request(message: &[u8]) -> Result<Self, FilterError> {
         let request: ListenRequest = serde_json::from_slice(message).map_err(|_| FilterError::Form)?;
         let Object(ListenParams { notifications: Object(mut filter) }) = request.params;
-        let uris = &mut filter.resource_subscriptions;
-        if uris.len() > MAX_SUBSCRIBED || uris.iter().any(|uri| uri.len() > MAX_URI) {
-            return Err(FilterError::TooMuch);
+        for names in [&mut filter.resource_subscriptions, &mut filter.task_ids] {
+            if names.len() > MAX_SUBSCRIBED || names.iter().any(|name| name.len() > MAX_URI) {
+                return Err(FilterError::TooMuch);
+            }
+            let mut known = std::collections::HashSet::new();
+            names.retain(|name| known.insert(name.clone()));
         }
-        let mut known = std::collections::HashSet::new();
-        uris.retain(|uri| known.insert(uri.clone()));
         Ok(filter)
     }
 
@@ -119,6 +123,7 @@ impl SubscriptionFilter {
 
 const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 const UPDATED: &str = "notifications/resources/updated";
+const TASK_UPDATED: &str = "notifications/tasks";
 const POSTED: &str = "notifications/posted";
 
 /// Returns the notification that a list has changed; `list` is `tools`, `prompts` or `resources`, `id` the subscription's, as raw JSON.
@@ -183,32 +188,64 @@ impl ResourceUpdate {
     /// Returns the notification for a subscription; `id` is the subscription's, as raw JSON; `None`: for a session. The id that a backend
     /// knows the subscription by is left out.
     pub fn notification(&self, id: Option<&str>) -> Bytes {
-        let params = self.params_with(id);
+        let params = params_with(&self.params, id);
         let params =
             params.unwrap_or_else(|| String::from_utf8_lossy(&Self::of_uri(&self.uri).params).into_owned());
         format!(r#"{{"jsonrpc":"2.0","method":"{UPDATED}","params":{params}}}"#).into()
     }
+}
 
-    fn params_with(&self, id: Option<&str>) -> Option<String> {
-        let mut has_meta = false;
-        let own = id.map(|id| format!(r#""{SUBSCRIPTION_ID}":{id}"#));
-        let mut text = rebuilt(&self.params, |key, value| {
-            if key != "_meta" || !value.get().starts_with('{') {
-                return Some(value.get().to_owned());
-            }
-            has_meta = true;
-            let kept = rebuilt(value.get().as_bytes(), |key, value| {
-                (key != SUBSCRIPTION_ID).then(|| value.get().to_owned())
-            })?;
-            let Some(own) = &own else { return (kept != "{}").then_some(kept) };
-            let comma = if kept == "{}" { "" } else { "," };
-            Some(format!("{{{own}{comma}{}", kept.get(1..)?))
-        })?;
-        if let (false, Some(own)) = (has_meta, own) {
-            text.insert_str(1, &format!(r#""_meta":{{{own}}},"#));
+/// Update of a task (the extension `io.modelcontextprotocol/tasks`, "Task Status Notifications").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskUpdate {
+    /// Id of the task.
+    pub id: String,
+    /// `params` of the notification: a JSON object on one line.
+    pub params: Bytes,
+}
+
+impl TaskUpdate {
+    /// Reads the parameters of `notifications/tasks`; `None` where they name no task, or are not on one line.
+    pub fn of_params(params: &RawValue) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Params<'a> {
+            #[serde(rename = "taskId", borrow)]
+            id: Text<'a>,
         }
-        Some(text)
+        let Object(Params { id }) = serde_json::from_str(params.get()).ok()?;
+        let text = params.get().as_bytes();
+        let is_line = memchr::memchr2(b'\n', b'\r', text).is_none();
+        is_line.then(|| Self { id: id.as_str().to_owned(), params: Bytes::copy_from_slice(text) })
     }
+
+    /// Returns the notification for a subscription; `id` is the subscription's, as raw JSON. The id that a backend knows the subscription by
+    /// is left out.
+    pub fn notification(&self, id: &str) -> Option<Bytes> {
+        let params = params_with(&self.params, Some(id))?;
+        Some(format!(r#"{{"jsonrpc":"2.0","method":"{TASK_UPDATED}","params":{params}}}"#).into())
+    }
+}
+
+/// Returns the parameters of a notification with the id of a subscription, as raw JSON, in place of any other; `None`: they cannot be read.
+fn params_with(params: &[u8], id: Option<&str>) -> Option<String> {
+    let mut has_meta = false;
+    let own = id.map(|id| format!(r#""{SUBSCRIPTION_ID}":{id}"#));
+    let mut text = rebuilt(params, |key, value| {
+        if key != "_meta" || !value.get().starts_with('{') {
+            return Some(value.get().to_owned());
+        }
+        has_meta = true;
+        let kept = rebuilt(value.get().as_bytes(), |key, value| {
+            (key != SUBSCRIPTION_ID).then(|| value.get().to_owned())
+        })?;
+        let Some(own) = &own else { return (kept != "{}").then_some(kept) };
+        let comma = if kept == "{}" { "" } else { "," };
+        Some(format!("{{{own}{comma}{}", kept.get(1..)?))
+    })?;
+    if let (false, Some(own)) = (has_meta, own) {
+        text.insert_str(1, &format!(r#""_meta":{{{own}}},"#));
+    }
+    Some(text)
 }
 
 /// Returns an object with the values that `change` gives; a member for which it gives `None` is left out. `None`: it cannot be read.
@@ -226,10 +263,12 @@ fn rebuilt(object: &[u8], mut change: impl FnMut(&str, &RawValue) -> Option<Stri
 /// Event of a call that listens (docs/PROTOCOL.md, "Listening").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenEvent {
-    /// Updates of these resources are told from now on. The first event.
-    Watching(Vec<String>),
+    /// Updates of these resources and tasks are told from now on. The first event.
+    Watching(SubscriptionFilter),
     /// A resource was updated.
     Updated(ResourceUpdate),
+    /// A task was updated.
+    TaskUpdated(TaskUpdate),
     /// A client posted a message at another proxy: a text of [`is_sealed`] that the proxies understand.
     Posted(Bytes),
     /// A notification for a legacy session, as it stands: the status of a task, or one of an extension.
@@ -242,6 +281,15 @@ pub fn is_sealed(text: &[u8]) -> bool {
 }
 
 impl ListenEvent {
+    /// Returns the first event of a call that listens, with what it tells of.
+    pub fn watching(resource_subscriptions: Vec<String>, task_ids: Vec<String>) -> Self {
+        Self::Watching(SubscriptionFilter {
+            resource_subscriptions,
+            task_ids,
+            ..SubscriptionFilter::default()
+        })
+    }
+
     /// Reads an event, one JSON-RPC notification; `None` for any other.
     pub fn read(event: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
@@ -257,8 +305,9 @@ impl ListenEvent {
             ACKNOWLEDGED => {
                 let Object(ListenParams { notifications: Object(filter) }) =
                     serde_json::from_str(params?.get()).ok()?;
-                Some(Self::Watching(filter.resource_subscriptions))
+                Some(Self::watching(filter.resource_subscriptions, filter.task_ids))
             }
+            TASK_UPDATED => TaskUpdate::of_params(params?).map(Self::TaskUpdated),
             POSTED => {
                 let text = params?.get().strip_prefix('"')?.strip_suffix('"')?.as_bytes();
                 is_sealed(text).then(|| Self::Posted(Bytes::copy_from_slice(text)))
@@ -275,26 +324,21 @@ impl ListenEvent {
     /// Returns the event as the notification that stands for it between slave and proxy.
     pub fn to_json(&self) -> Bytes {
         match self {
-            Self::Watching(uris) => {
-                let resource_subscriptions = uris.clone();
-                SubscriptionFilter { resource_subscriptions, ..SubscriptionFilter::default() }
-                    .acknowledgement(None)
-            }
-            Self::Updated(ResourceUpdate { params, .. }) => {
-                let mut json = format!(r#"{{"jsonrpc":"2.0","method":"{UPDATED}","params":"#).into_bytes();
-                json.extend_from_slice(params);
-                json.push(b'}');
-                json.into()
-            }
+            Self::Watching(filter) => filter.acknowledgement(None),
+            Self::Updated(ResourceUpdate { params, .. }) => notification(UPDATED, &[params]),
+            Self::TaskUpdated(TaskUpdate { params, .. }) => notification(TASK_UPDATED, &[params]),
             Self::Passed(message) => message.clone(),
-            Self::Posted(text) => {
-                let mut json = format!(r#"{{"jsonrpc":"2.0","method":"{POSTED}","params":""#).into_bytes();
-                json.extend_from_slice(text);
-                json.extend_from_slice(b"\"}");
-                json.into()
-            }
+            Self::Posted(text) => notification(POSTED, &[b"\"", text, b"\""]),
         }
     }
+}
+
+/// Returns a notification; `params` are pieces of one JSON value.
+fn notification(method: &str, params: &[&[u8]]) -> Bytes {
+    let mut json = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":"#).into_bytes();
+    params.iter().for_each(|piece| json.extend_from_slice(piece));
+    json.push(b'}');
+    json.into()
 }
 
 #[cfg(test)]
@@ -315,6 +359,7 @@ mod tests {
                 .unwrap();
         assert!(read.tools_list_changed && !read.prompts_list_changed && !read.resources_list_changed);
         assert_eq!(read.resource_subscriptions, ["a:1", "b:2"]);
+        assert_eq!(filter(r#"{"taskIds":["b","a","b"]}"#).unwrap().task_ids, ["b", "a"]);
         assert_eq!(filter("{}").unwrap(), SubscriptionFilter::default());
         let faults = [
             "null",
@@ -326,14 +371,17 @@ mod tests {
             r#"{"resourceSubscriptions":"a:1"}"#,
             r#"{"resourceSubscriptions":[1]}"#,
             r#"{"resourceSubscriptions":{}}"#,
+            r#"{"taskIds":"a"}"#,
+            r#"{"taskIds":[null]}"#,
         ];
         for fault in faults {
             assert_eq!(filter(fault), Err(FilterError::Form), "{fault}");
         }
         let many: Vec<String> = (0..=MAX_SUBSCRIBED).map(|number| format!("a:{number}")).collect();
         let long = format!(r#"{{"resourceSubscriptions":["{}"]}}"#, "x".repeat(MAX_URI + 1));
+        let tasks = serde_json::json!({ "taskIds": many }).to_string();
         let many = serde_json::json!({ "resourceSubscriptions": many }).to_string();
-        assert_eq!([filter(&many), filter(&long)], [Err(FilterError::TooMuch), Err(FilterError::TooMuch)]);
+        assert_eq!([&many, &long, &tasks].map(|text| filter(text)), [const { Err(FilterError::TooMuch) }; 3]);
         assert_eq!(
             SubscriptionFilter::of_request(br#"{"id":1,"method":"subscriptions/listen"}"#),
             Err(FilterError::Form)
@@ -374,6 +422,26 @@ mod tests {
         ResourceUpdate::of_params(&raw).unwrap()
     }
 
+    fn task(params: &str) -> TaskUpdate {
+        let raw: Box<RawValue> = serde_json::from_str(params).unwrap();
+        TaskUpdate::of_params(&raw).unwrap()
+    }
+
+    #[test]
+    fn the_update_of_a_task_keeps_its_members_and_carries_the_subscription_s_id() {
+        let params = r#"{"taskId":"\u0061","_meta":{"io.modelcontextprotocol/subscriptionId":7,"k":1e400},"status":"working"}"#;
+        let update = task(params);
+        assert_eq!((update.id.as_str(), &*update.params), ("a", params.as_bytes()));
+        let expected = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/tasks","params":{}}}"#,
+            params.replace(":7", r#":"x""#)
+        );
+        assert_eq!(update.notification(r#""x""#).unwrap(), expected);
+        for other in ["{}", "[]", r#"{"taskId":1}"#, "{\"taskId\":\"a\",\n\"n\":1}"] {
+            assert_eq!(TaskUpdate::of_params(&serde_json::from_str::<Box<RawValue>>(other).unwrap()), None);
+        }
+    }
+
     #[test]
     fn updates_keep_their_members_and_carry_the_id_of_the_client_s_subscription_alone() {
         let cases = [
@@ -412,8 +480,9 @@ mod tests {
     #[test]
     fn events_survive_the_way_from_the_slave_and_others_are_no_events() {
         let events = [
-            ListenEvent::Watching(vec!["a:1".into(), "b\"".into()]),
-            ListenEvent::Watching(Vec::new()),
+            ListenEvent::watching(vec!["a:1".into(), "b\"".into()], vec!["t".into()]),
+            ListenEvent::watching(Vec::new(), Vec::new()),
+            ListenEvent::TaskUpdated(task(r#"{"taskId":"\u0061","result":{"n":1e400,"s":"\ud83d"}}"#)),
             ListenEvent::Updated(update(r#"{"uri":"a:1","title":"\ud83d"}"#)),
         ];
         for event in events {

@@ -14,7 +14,7 @@ use protocol::link::call::ResponseEvent;
 use protocol::link::header::{CallHeader, Purpose};
 use protocol::link::ids::CallId;
 use protocol::mcp::catalog::{CARRIES_EXTENSIONS, CARRIES_TASKS};
-use protocol::mcp::era::Era;
+use protocol::mcp::era::{Era, TASKS};
 use protocol::mcp::kind::Kind;
 use protocol::mcp::subscription::{ListenEvent, MAX_LISTEN_EVENT, SubscriptionFilter};
 use protocol::mcp::task_id;
@@ -74,7 +74,7 @@ struct Listening {
     ended: HashMap<u64, Instant>,
     changes: watch::Receiver<()>,
     /// What is watched and when this is said at the latest; `None`: it was said.
-    watching: Option<(Vec<String>, Instant)>,
+    watching: Option<(SubscriptionFilter, Instant)>,
     /// Who listens.
     client: Requester<'static>,
 }
@@ -98,7 +98,7 @@ pub(super) fn listen(
         attached: Vec::new(),
         ended: HashMap::new(),
         changes: forwarder.changes(),
-        watching: Some((Vec::new(), Instant::now() + READY_TIMEOUT)),
+        watching: Some((SubscriptionFilter::default(), Instant::now() + READY_TIMEOUT)),
         client,
     };
     listening.attach();
@@ -124,7 +124,7 @@ async fn next(mut listening: Listening) -> Option<(ListenEvent, Listening)> {
         tokio::select! {
             biased;
             received = std::future::poll_fn(|cx| poll_any(attached, &may_know, cx)) => match received {
-                Received::Event(ListenEvent::Watching(uris)) => listening.add_watching(uris),
+                Received::Event(ListenEvent::Watching(watched)) => listening.add_watching(watched),
                 Received::Event(update) => return Some((update, listening)),
                 Received::Ended(key) => listening.remove(key),
             },
@@ -163,7 +163,7 @@ impl Listening {
         }
     }
 
-    /// Returns the message with those of the resources only that the client may read at the slave; `None`: none of them.
+    /// Returns the message with those of the resources only that the client may read at the slave; `None`: nothing is left.
     fn message_for(&self, slave: &Slave) -> Option<Bytes> {
         let Ok(filter) = SubscriptionFilter::of_request(&self.message) else {
             return Some(self.message.clone());
@@ -174,20 +174,21 @@ impl Listening {
         if allowed.len() == all.len() {
             return Some(self.message.clone());
         }
-        if allowed.is_empty() {
+        if allowed.is_empty() && filter.task_ids.is_empty() {
             return None;
         }
         SubscriptionFilter::replace_resources(&self.message, &allowed)
     }
 
-    fn add_watching(&mut self, uris: Vec<String>) {
+    fn add_watching(&mut self, watched: SubscriptionFilter) {
         if let Some((watching, _)) = &mut self.watching {
-            watching.extend(uris);
+            watching.resource_subscriptions.extend(watched.resource_subscriptions);
+            watching.task_ids.extend(watched.task_ids);
         }
     }
 
     fn take_watching(&mut self) -> Option<ListenEvent> {
-        self.watching.take().map(|(uris, _)| ListenEvent::Watching(uris))
+        self.watching.take().map(|(watching, _)| ListenEvent::Watching(watching))
     }
 
     fn remove(&mut self, key: u64) {
@@ -209,14 +210,19 @@ impl Sources {
     }
 }
 
-/// Returns whether a backend of the slave can tell of updates; for a legacy client also whether it can tell of tasks, or runs for clients
+/// Returns whether a backend of the slave can tell of updates or of tasks of this era; for a legacy client also whether it runs for clients
 /// alone and so can tell of anything.
 fn tells(slave: &Slave, era: Era) -> bool {
     let catalog = slave.catalog();
     catalog.servers.iter().any(|server| {
         let facts = &server.facts;
         let of_clients = || facts.carries(CARRIES_TASKS) || facts.carries(CARRIES_EXTENSIONS);
-        facts.capability(&["resources", "subscribe"]).is_some() || (era == Era::Legacy && of_clients())
+        let has_tasks = || facts.capability(&["extensions", TASKS]).is_some();
+        let tells_of_more = match era {
+            Era::Legacy => of_clients(),
+            Era::Modern => facts.era == Some(Era::Modern) && has_tasks(),
+        };
+        facts.capability(&["resources", "subscribe"]).is_some() || tells_of_more
     })
 }
 
@@ -266,9 +272,16 @@ impl Attached {
                     }
                     Received::Event(ListenEvent::Passed(message))
                 }
-                Received::Event(ListenEvent::Watching(mut uris)) => {
-                    uris.retain(|uri| may_know(EventSubject::Resource(uri), &self.slave));
-                    Received::Event(ListenEvent::Watching(uris))
+                Received::Event(ListenEvent::TaskUpdated(update))
+                    if !may_know(EventSubject::Task(&update.id), &self.slave) =>
+                {
+                    continue;
+                }
+                Received::Event(ListenEvent::Watching(mut watched)) => {
+                    let may_read = |uri: &String| may_know(EventSubject::Resource(uri), &self.slave);
+                    watched.resource_subscriptions.retain(may_read);
+                    watched.task_ids.retain(|id| may_know(EventSubject::Task(id), &self.slave));
+                    Received::Event(ListenEvent::Watching(watched))
                 }
                 received => received,
             });

@@ -34,6 +34,7 @@ mod sharing;
 mod slots;
 mod stderr_log;
 mod supervisor;
+mod task_updates;
 mod tasks;
 
 pub(crate) use backend::StdioBackend;

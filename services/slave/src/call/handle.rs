@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use protocol::mcp::failure::Failure;
 use tokio_util::sync::CancellationToken;
 
 /// A handle of a running call. Dropping it leaves the call running.
@@ -16,8 +17,14 @@ pub struct CallHandle {
 pub(crate) struct CancelReason(Arc<OnceLock<Box<str>>>);
 
 impl CancelReason {
+    /// Sets the reason of a call that took too long, and returns the failure of such a call.
+    pub(crate) fn time_out(&self) -> Failure {
+        self.set("the call timed out");
+        Failure::Timeout
+    }
+
     /// Sets the reason. The first one counts.
-    pub(crate) fn set(&self, reason: &str) {
+    fn set(&self, reason: &str) {
         // The call is cancelled already, for the reason that is there.
         let _ = self.0.set(reason.into());
     }
@@ -41,7 +48,7 @@ impl CallHandle {
     }
 
     /// Cancels the call: the backend stops, and the sink gets
-    /// [`Failure::Cancelled`](protocol::mcp::failure::Failure::Cancelled) as the end unless it already had one.
+    /// [`Failure::Cancelled`] as the end unless it already had one.
     /// Idempotent.
     pub fn cancel(&self) {
         self.cancel_for(None);

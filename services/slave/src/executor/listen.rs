@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use protocol::link::header::{CallHeader, Purpose};
-use protocol::mcp::era::Era;
+use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::subscription::{ListenEvent, SubscriptionFilter};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use super::registry::{BackendRegistry, Route};
 use crate::bridge::{Shown, TaskIds};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::subscriptions::{
-    Mail, Mailbox, Notice, NoticedTask, SessionSubscriptions, WatchSet, WatchedResources,
+    Mail, Mailbox, Notice, NoticedTask, SessionSubscriptions, TaskWatch, WatchSet, WatchedResources,
 };
 
 /// Longest wait for backends to confirm what a call that listens is told first.
@@ -165,26 +165,26 @@ impl Listeners {
                 self.carry_to(session, exchange).await
             }
             (Era::Modern, _) => {
-                let filter = SubscriptionFilter::of_request(message)
+                let mut filter = SubscriptionFilter::of_request(message)
                     .map_err(|error| Failure::InvalidParams(error.to_string()))?;
-                let mut uris = filter.resource_subscriptions;
-                uris.retain(|uri| self.policy.may_read(header, uri));
-                self.listen_to(&uris, header, exchange).await
+                filter.resource_subscriptions.retain(|uri| self.policy.may_read(header, uri));
+                self.listen_to(&filter, header, exchange).await
             }
             (Era::Legacy, Some(session)) => self.listen_for(session, header, exchange).await,
             (Era::Legacy, None) => Err(Failure::InvalidRequest("it names no session".into())),
         }
     }
 
-    /// Passes updates of these resources on.
+    /// Passes updates of these resources and tasks on.
     async fn listen_to(
         &self,
-        uris: &[String],
+        filter: &SubscriptionFilter,
         header: &CallHeader,
         exchange: &mut Exchange,
     ) -> Result<(), Failure> {
         let mailbox = Mailbox::new();
         let mut reader = mailbox.reader();
+        let uris = &filter.resource_subscriptions;
         let mut watches = WatchSet::default();
         let mut changes = self.registry.changes();
         changes.mark_unchanged();
@@ -197,8 +197,20 @@ impl Listeners {
                 said.is_ok_and(|said| said.is_ok()).then_some(uri)
             }
         });
-        let watching = join_all(confirmed).await.into_iter().flatten().collect();
-        exchange.notify(ListenEvent::Watching(watching).to_json()).await?;
+        let tasks = self.watch_tasks(&filter.task_ids, header, exchange, &mailbox);
+        let confirmed_tasks = tasks.iter().map(|(id, watch)| {
+            let (id, confirmed) = (id.clone(), watch.confirmed());
+            async move {
+                let said = tokio::time::timeout(CONFIRM_TIMEOUT, confirmed).await;
+                said.unwrap_or(false).then_some(id)
+            }
+        });
+        let (resources, ids) = tokio::join!(join_all(confirmed), join_all(confirmed_tasks));
+        let watching = ListenEvent::watching(
+            resources.into_iter().flatten().collect(),
+            ids.into_iter().flatten().collect(),
+        );
+        exchange.notify(watching.to_json()).await?;
         loop {
             tokio::select! {
                 mail = reader.next() => {
@@ -214,6 +226,33 @@ impl Listeners {
         }
     }
 
+    /// Begins to watch those of the tasks, by the ids that the client has for them, which are its own and of backends of this era.
+    fn watch_tasks(
+        &self,
+        ids: &[String],
+        header: &CallHeader,
+        exchange: &Exchange,
+        mailbox: &Arc<Mailbox>,
+    ) -> Vec<(String, TaskWatch)> {
+        let label = exchange.label();
+        let watch = |id: &String| {
+            let own = id.strip_prefix(label.as_deref().unwrap_or_default())?;
+            let task = self.tasks.read(own, header.client.as_deref())?;
+            let route = self.registry.of_digest(&task.owner).ok()?;
+            if !self.policy.may_use_task(header, &route.owner, &task.origin.tool, &self.registry) {
+                return None;
+            }
+            let backend = &route.backend;
+            let is_modern = backend.version().map(Version::era) == Some(Era::Modern);
+            // Processes of sessions or clients are not watched.
+            let watched =
+                backend.watched_resources().filter(|_| is_modern && !backend.has_own_processes())?;
+            let noticed = NoticedTask { backend: route.owner.as_str().into(), origin: task.origin };
+            Some((id.clone(), watched.tasks.watch(&task.id, noticed, mailbox)))
+        };
+        ids.iter().filter_map(watch).collect()
+    }
+
     /// Passes updates on that a session subscribed to.
     async fn listen_for(
         &self,
@@ -225,7 +264,7 @@ impl Listeners {
         let mut reader = self.sessions.open(session, header.client.as_deref());
         let mut changes = self.registry.changes();
         changes.mark_unchanged();
-        exchange.notify(ListenEvent::Watching(Vec::new()).to_json()).await?;
+        exchange.notify(ListenEvent::watching(Vec::new(), Vec::new()).to_json()).await?;
         loop {
             self.sessions.refresh(session, |uri| self.find(uri));
             tokio::select! {
@@ -254,7 +293,7 @@ impl Listeners {
                 }
                 let (client, label) = (header.client.as_deref(), exchange.label());
                 let to = Shown { owner: &backend, client, origin: &origin, label: label.as_deref() };
-                self.tasks.show_status(&message, &to).map(ListenEvent::Passed)
+                self.tasks.show_status(&message, &to).and_then(|shown| ListenEvent::read(&shown))
             }
         }
     }
@@ -270,7 +309,7 @@ impl Listeners {
     /// Passes on what is posted to a session.
     async fn carry_to(&self, session: &str, exchange: &mut Exchange) -> Result<(), Failure> {
         let mut inbox = self.inboxes.open(session);
-        exchange.notify(ListenEvent::Watching(Vec::new()).to_json()).await?;
+        exchange.notify(ListenEvent::watching(Vec::new(), Vec::new()).to_json()).await?;
         while let Some(message) = inbox.next().await {
             exchange.notify(ListenEvent::Posted(message).to_json()).await?;
         }

@@ -116,14 +116,10 @@ impl CallRunner {
                 biased;
                 done = AssertUnwindSafe(work).catch_unwind() => done.unwrap_or(Err(Failure::Internal)),
                 () = call.cancelled.cancelled() => Err(Failure::Cancelled),
-                () = timeouts.expired() => {
-                    call.reason.set("the call timed out");
-                    Err(Failure::Timeout)
-                }
+                () = timeouts.expired() => Err(call.reason.time_out()),
             }
         };
-        let outcome = BackendOutcome::from(&answer);
-        let elapsed = started.elapsed();
+        let (outcome, elapsed) = (BackendOutcome::from(&answer), started.elapsed());
         running.log_end(outcome, answer.as_ref().err(), elapsed);
         in_flight.record_end(outcome, elapsed);
         trace.finish(outcome);

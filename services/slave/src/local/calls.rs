@@ -85,9 +85,7 @@ impl Calls for LocalCalls {
     }
 
     fn call(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> LocalStream {
-        header.identity = context.credential.identity();
-        // The digests of proxies have no space in them.
-        header.client = context.client(header.session.as_deref()).map(|client| format!("own port, {client}"));
+        identify(&mut header, &context);
         let (era, version) = (header.era, header.version);
         let meters = header.name.as_deref().and_then(|tool| self.executor.meters(tool));
         let (call, log_context) = self.log_context(&header);
@@ -139,10 +137,18 @@ impl Calls for LocalCalls {
         self.running.cancel(|key| key.session == session, None);
     }
 
-    fn updates(&self, header: CallHeader, message: Bytes, _context: CallContext<'_>) -> Updates {
+    fn updates(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
+        identify(&mut header, &context);
         let (sink, stream) = updates();
         Box::pin(stream(self.executor.run(header, message, Box::new(sink))))
     }
+}
+
+/// Writes into a header who the client is, as a proxy does.
+fn identify(header: &mut CallHeader, context: &CallContext<'_>) {
+    header.identity = context.credential.identity();
+    // The digests of proxies have no space in them.
+    header.client = context.client(header.session.as_deref()).map(|client| format!("own port, {client}"));
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use super::mailbox::Mailbox;
+use super::watched_tasks::WatchedTasks;
 
 /// What the backend was asked for a resource, and what it said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +44,10 @@ struct State {
     last: u64,
 }
 
-/// The watched resources of one backend, whether it runs or not.
+/// The watched resources of one backend, whether it runs or not, and its watched tasks.
 pub(crate) struct WatchedResources {
+    /// Its tasks.
+    pub(crate) tasks: Arc<WatchedTasks>,
     state: Mutex<State>,
     /// The number of changes of resources and of their status.
     changes: watch::Sender<u64>,
@@ -59,7 +62,7 @@ pub(crate) struct Watch {
 
 impl Default for WatchedResources {
     fn default() -> Self {
-        Self { state: Mutex::default(), changes: watch::Sender::new(0) }
+        Self { tasks: Arc::default(), state: Mutex::default(), changes: watch::Sender::new(0) }
     }
 }
 
@@ -120,6 +123,7 @@ impl WatchedResources {
 
     /// Records that the backend does not run any more: it is to be asked again.
     pub(crate) fn reset(&self) {
+        self.tasks.reset();
         for resource in self.state.lock().resources.values_mut() {
             let was_watched = matches!(resource.status, Status::Watched | Status::AskedAgain);
             resource.status = if was_watched { Status::AskedAgain } else { Status::Asked };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderName};
 use protocol::mcp::envelope::Params;
-use protocol::mcp::era::{Era, Version, meta};
+use protocol::mcp::era::{Era, TASKS, Version, meta};
 use protocol::mcp::failure::Failure;
 use serde_json::value::RawValue;
 
@@ -19,8 +19,7 @@ const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const PARAM_PREFIX: &str = "mcp-param-";
 
-/// Extension of tasks (SEP-2663), and its methods.
-const TASKS: &str = "io.modelcontextprotocol/tasks";
+/// Methods of the extension of tasks (SEP-2663).
 const TASK_METHODS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
 
 /// Returns whether a client's capabilities, a JSON object, declare the extension of tasks.
@@ -29,6 +28,15 @@ fn has_tasks(capabilities: &str) -> bool {
     let extensions = declared.get("extensions").map_or("{}", |extensions| extensions.get());
     serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(extensions)
         .is_ok_and(|extensions| extensions.contains_key(TASKS))
+}
+
+/// Checks that the client of a request declares the extension of tasks.
+pub(crate) fn require_tasks(params: &Params<'_>) -> Result<(), Failure> {
+    let declared = params.meta.as_ref().and_then(|metadata| metadata.client_capabilities);
+    if declared.is_some_and(|declared| has_tasks(declared.get())) {
+        return Ok(());
+    }
+    Err(Failure::MissingCapability { required: format!(r#"{{"extensions":{{"{TASKS}":{{}}}}}}"#) })
 }
 
 /// Identifies the sender of a modern request whose metadata and headers are valid. Faults are reported in the order in
@@ -60,9 +68,8 @@ pub(crate) fn caller(headers: &HeaderMap, method: &str, params: &Params<'_>) -> 
     if let Some(source) = source {
         check_header_matches(headers, &NAME, source.as_str(), |value| decode(value).map(Cow::into_owned))?;
     }
-    if is_task && !metadata.client_capabilities.is_some_and(|declared| has_tasks(declared.get())) {
-        let required = format!(r#"{{"extensions":{{"{TASKS}":{{}}}}}}"#);
-        return Err(Failure::MissingCapability { required });
+    if is_task {
+        require_tasks(params)?;
     }
     let param_headers = param_headers(headers)?;
     Ok(Caller {

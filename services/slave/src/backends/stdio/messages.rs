@@ -28,12 +28,21 @@ fn line(mut text: String) -> Bytes {
 
 /// Returns a request. `params` are members without braces; the era's metadata is added.
 pub(super) fn request(id: u64, method: &str, params: &str, era: Era) -> Bytes {
-    let meta = match era {
-        Era::Modern => format!(r#""_meta":{{{}}}"#, modern_meta("{}")),
-        Era::Legacy => String::new(),
-    };
-    let comma = if params.is_empty() || meta.is_empty() { "" } else { "," };
-    line(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{comma}{meta}}}}}"#))
+    match era {
+        Era::Modern => able_request(id, method, params, "{}"),
+        Era::Legacy => {
+            line(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}}}}}"#))
+        }
+    }
+}
+
+/// Returns a modern request that declares these capabilities, a JSON object. `params` are members without braces.
+pub(super) fn able_request(id: u64, method: &str, params: &str, capabilities: &str) -> Bytes {
+    let meta = modern_meta(capabilities);
+    let comma = if params.is_empty() { "" } else { "," };
+    line(format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{comma}"_meta":{{{meta}}}}}}}"#
+    ))
 }
 
 /// What the relay can carry of a legacy child's requests to clients. A client with less is found out at the request.

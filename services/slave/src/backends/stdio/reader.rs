@@ -9,6 +9,7 @@ use protocol::mcp::catalog::ListKind;
 use protocol::mcp::envelope::Text;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::outline::{Member, Outline};
+use protocol::mcp::subscription::{SubscriptionFilter, TaskUpdate};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
@@ -291,8 +292,11 @@ impl OutputReader {
                 self.on_change(&[ListKind::Resources, ListKind::ResourceTemplates])
             }
             "notifications/resources/updated" => params.is_some_and(|params| self.watched.on_updated(params)),
-            // Expected, but nothing follows from them.
-            "notifications/subscriptions/acknowledged" => true,
+            "notifications/subscriptions/acknowledged" => {
+                params.into_iter().for_each(|params| self.on_acknowledged(params));
+                true
+            }
+            "notifications/tasks" => params.is_some_and(|params| self.on_task(line, params)),
             "notifications/cancelled" => self.on_withdrawal(params),
             TASK_STATUS => params.is_some_and(|params| self.on_task_status(line, params)),
             _ => CallEvent::find(method.as_bytes()).is_some() && self.on_extension(line),
@@ -305,6 +309,32 @@ impl OutputReader {
             );
             metrics::record_backend_drop(&self.session.backend, DropReason::Unroutable);
         }
+    }
+
+    /// Takes which tasks the child says that it tells of.
+    fn on_acknowledged(&self, params: &RawValue) {
+        #[derive(Deserialize)]
+        struct Acknowledged<'a> {
+            #[serde(rename = "_meta", borrow)]
+            meta: Meta<'a>,
+            #[serde(default)]
+            notifications: SubscriptionFilter,
+        }
+        #[derive(Deserialize)]
+        struct Meta<'a> {
+            #[serde(rename = "io.modelcontextprotocol/subscriptionId", borrow)]
+            request: &'a RawValue,
+        }
+        let Ok(Acknowledged { meta, notifications }) = serde_json::from_str(params.get()) else { return };
+        if let Some(request) = self.request_id(meta.request.get()) {
+            self.watched.tasks.on_acknowledged(request, &notifications.task_ids);
+        }
+    }
+
+    /// Passes a notification of a task on to those who listen for it.
+    fn on_task(&self, line: &Bytes, params: &RawValue) -> bool {
+        let Some(TaskUpdate { id, .. }) = TaskUpdate::of_params(params) else { return false };
+        self.watched.tasks.deliver(&id, line)
     }
 
     /// Passes the status of a task on: to a call in flight about it, else to the stream of its client.

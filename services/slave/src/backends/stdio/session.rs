@@ -175,8 +175,7 @@ impl Session {
         let mut waiting =
             table.pending.iter().filter(|(_, pending)| !matches!(pending.kind, RequestKind::Standing));
         let (Some((&id, _)), None) = (waiting.next(), waiting.next()) else { return false };
-        let pending = table.pending.remove(&id);
-        pending.is_some_and(|pending| pending.incoming.send(answer()).is_ok())
+        table.pending.remove(&id).is_some_and(|pending| pending.incoming.send(answer()).is_ok())
     }
 
     /// Passes an event to the call whose progress token is `token`. Returns false if there is no such call.

@@ -16,7 +16,7 @@ use super::handshake::{self, Opening, ServerInfo};
 use super::request::RequestError;
 use super::running::Running;
 use super::session::Session;
-use super::{health_check, lists, messages, resource_updates};
+use super::{health_check, lists, messages, resource_updates, task_updates};
 use crate::backends::registration::{BackendReport, BackendState, Registration};
 use crate::backends::shutdown::ShutdownGuard;
 use crate::metrics::{self, Exit};
@@ -163,9 +163,13 @@ impl Supervisor {
                 lists::subscribe(session, &facts).await;
             }
         };
-        let updates = resource_updates::follow(session, era, &facts, &self.backend.watched);
+        let watched = &self.backend.watched;
+        let updates = resource_updates::follow(session, era, &facts, watched);
+        let tasks = task_updates::follow(session, era, &facts, &watched.tasks);
         tokio::select! {
-            reason = async { tokio::join!(self.follow_lists(session, report), subscribe, updates).0 } => reason,
+            reason = async {
+                tokio::join!(self.follow_lists(session, report), subscribe, updates, tasks).0
+            } => reason,
             reason = self.check_health(session, era) => reason,
         }
     }
