@@ -14,11 +14,12 @@ mod ways;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use harness::client::Client;
+use harness::client::{Client, McpRequest};
 use harness::http::{Exchange, request};
 use harness::relay::{Proxy, Setup, Slave};
 use harness::wait;
 use hyper::Method;
+use serde_json::json;
 use tempfile::TempDir;
 
 /// Keys of the tests: each is its name with a prefix.
@@ -76,6 +77,17 @@ impl Files {
 /// The client with the key of this name.
 fn client(proxy: &Proxy, name: &str) -> Client {
     Client::modern(proxy.http).with_header("authorization", &format!("Bearer key-of-{name}"))
+}
+
+/// Waits until the client's list of tasks is this one: a slave that is slow to answer is left out of it.
+async fn lists_tasks(client: &Client, expected: &[&String]) {
+    wait::until("the list of tasks", async || {
+        let answer = client.request(McpRequest::new(1, "tasks/list", json!({}))).await;
+        let tasks = answer.result()["tasks"].as_array().expect("a list").clone();
+        let ids: Vec<&str> = tasks.iter().filter_map(|task| task["taskId"].as_str()).collect();
+        (ids == expected).then_some(())
+    })
+    .await;
 }
 
 /// Waits until a call waits for a slave, at the proxy whose clients' port this is.

@@ -14,7 +14,7 @@ use hyper::Method;
 use rcgen::SanType;
 use serde_json::{Value, json};
 
-use super::Files;
+use super::{Files, lists_tasks};
 
 const RESOURCE: &str = "https://relay.example/mcp";
 
@@ -178,10 +178,7 @@ impl Lasting {
             assert_eq!(outcome(&self.client, method, &first).await, "unknown_task", "{name} {method}");
             assert_eq!(outcome(&self.client, method, &second).await, "ok", "{name} {method}");
         }
-        let listed = self.client.request(McpRequest::new(1, "tasks/list", json!({}))).await;
-        let listed = listed.result()["tasks"].as_array().unwrap().clone();
-        let ids: Vec<&str> = listed.iter().filter_map(|task| task["taskId"].as_str()).collect();
-        assert_eq!(ids, [second.as_str()], "{name}");
+        lists_tasks(&self.client, &[&second]).await;
         assert_eq!(self.resume(at).await, 400, "{name}");
         tell(ops, &[(&own, "denied"), (&other, "after")]).await;
         touch(ops, DENIED).await;

@@ -99,7 +99,7 @@ mod repeating {
     use std::net::SocketAddr;
 
     use bytes::Bytes;
-    use http_body_util::{BodyExt, Full};
+    use http_body_util::{BodyExt, Collected, Full};
     use hyper::body::Incoming;
     use hyper::service::service_fn;
     use hyper::{Request, Response};
@@ -136,7 +136,7 @@ mod repeating {
     }
 
     async fn answer(request: Request<Incoming>, made: Value) -> Result<Response<Full<Bytes>>, Infallible> {
-        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
         let message: Value = serde_json::from_slice(&body).unwrap_or_default();
         let result = match message["method"].as_str().unwrap_or_default() {
             "server/discover" => json!({
