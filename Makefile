@@ -33,8 +33,7 @@ release: ## Build the release binary, target/release/mcp-relay
 
 demo: ## Run the main job end to end on loopback: one proxy, two slaves, real MCP calls
 	@./scripts/needs-rust
-	$(CARGO) build --locked -p mcp-relay
-	./target/debug/mcp-relay demo
+	$(CARGO) run --locked -p mcp-relay -- demo
 
 test: ## Run all tests, also after one has failed (needs Rust only; about 10 minutes on 2 cores)
 	@./scripts/needs-rust 8000 8001 9000
@@ -147,6 +146,8 @@ test-dashboards: ## Check grafana/: run every panel and rule against a real Prom
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
+# As the image's program is linked (Dockerfile), which needs glibc 2.36.
+bench bench-check: export RUSTFLAGS = -C link-arg=-Wl,-z,pack-relative-relocs
 bench: ## Measure cost, latency and memory; writes docs/BENCHMARKS.md; WSTUNNEL=binary compares with it, too
 	./scripts/setup bench
 	$(CARGO) build --locked --release -p mcp-relay -p mcp-relay-bench

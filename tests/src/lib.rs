@@ -16,6 +16,7 @@ pub mod balancer;
 pub mod browser;
 pub mod canary;
 pub mod client;
+pub mod delay;
 pub mod fault;
 pub mod fixture;
 pub mod forward;

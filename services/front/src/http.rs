@@ -21,6 +21,7 @@ mod metadata;
 pub(crate) mod operator;
 pub(crate) mod path;
 mod post;
+mod presented;
 pub(crate) mod request_body;
 pub(crate) mod response;
 pub(crate) mod response_body;

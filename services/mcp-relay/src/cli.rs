@@ -90,7 +90,7 @@ pub(crate) enum Command {
     /// Check configuration and reachability, and report what to fix
     #[command(long_about = DOCTOR_ABOUT, after_long_help = doctor_help())]
     Doctor {
-        /// Mode to check [default: the mode that the environment chooses]
+        /// Mode to check [default: the mode that the environment chooses or is for]
         mode: Option<DoctorMode>,
         /// Print one JSON object instead of lines
         #[arg(long)]

@@ -31,9 +31,14 @@ pub(crate) async fn examine(subject: Option<DoctorMode>, snapshot: &Snapshot, fo
         Some(DoctorMode::Standalone) => Ok(Mode::Standalone),
         None => Mode::of(snapshot),
     };
+    let meant = Mode::of_subcommand(snapshot).filter(|_| subject.is_none());
+    let chosen = chosen.map(|mode| meant.map_or(mode, |(mode, _)| mode));
     match chosen {
         Ok(mode) => {
             let mut report = Report::new(mode.name(), format);
+            if let Some((_, variable)) = meant {
+                configuration::report_meant(&mut report, mode.name(), variable);
+            }
             match mode {
                 Mode::Proxy => proxy::examine(&mut report, snapshot).await,
                 Mode::Slave => slave::examine(&mut report, snapshot, Role::Slave).await,

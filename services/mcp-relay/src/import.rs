@@ -62,7 +62,8 @@ fn put(into: &Path, taken: &Map<String, Value>, dry_run: bool) -> Result<String,
         return Ok(format!("{} would be:\n{new}", into.display()));
     }
     let backup = file::replace(into, old.is_some(), &new)?;
-    let mut out = format!("wrote {} servers to {}\n", taken.len(), into.display());
+    let plural = if taken.len() == 1 { "" } else { "s" };
+    let mut out = format!("wrote {} server{plural} to {}\n", taken.len(), into.display());
     if let Some(backup) = backup {
         let _ = writeln!(out, "as it was: {}", backup.display());
     }

@@ -184,6 +184,12 @@ fn fail_service(mode: Mode, snapshot: &Snapshot, error: &CommandError) -> ExitCo
 fn exit_code_of_call(outcome: CallOutput) -> ExitCode {
     match outcome {
         CallOutput::Answered(text) => print(text),
+        CallOutput::NothingListed(text) => {
+            output::note(
+                "no tool is listed: no slave or backend is ready yet, or this client may see none (see mcp-relay status and mcp-relay doctor)",
+            );
+            print(text)
+        }
         CallOutput::ToolFailed(text) => {
             print(text);
             ExitCode::from(TOOL_FAILED)

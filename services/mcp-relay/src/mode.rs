@@ -49,6 +49,20 @@ impl Mode {
         }
     }
 
+    /// Returns the mode whose subcommand this environment is for, and the variable that shows it, where neither `PROXY_MODE` nor
+    /// `PROXY_SLAVE` is set: `mcp-relay proxy` and `mcp-relay slave` need neither.
+    pub(crate) fn of_subcommand(snapshot: &Snapshot) -> Option<(Self, &'static str)> {
+        let set = |names: &[&'static str]| names.iter().copied().find(|name| snapshot.get(name).is_some());
+        if set(&["PROXY_MODE", "PROXY_SLAVE"]).is_some() {
+            return None;
+        }
+        match (set(&["SLAVE_CODES", "SLAVE_CODES_FILE"]), set(&["PROXY_SERVER_URL"])) {
+            (Some(codes), None) => Some((Self::Proxy, codes)),
+            (None, Some(url)) => Some((Self::Slave, url)),
+            _ => None,
+        }
+    }
+
     /// Returns what has to be said of `PROXY_MODE` and `PROXY_SLAVE` where they look as if they should turn a mode on and do not.
     pub(crate) fn warnings(self, snapshot: &Snapshot) -> Vec<String> {
         let warning = |name: &str| {
@@ -114,6 +128,17 @@ mod tests {
 
     fn of(pairs: &[(&str, &str)]) -> Result<Mode, Problems> {
         Mode::of(&Snapshot::of(pairs.iter().copied()))
+    }
+
+    #[test]
+    fn an_environment_for_a_subcommand_is_known_by_what_only_one_mode_reads() {
+        let of = |pairs: &[(&str, &str)]| Mode::of_subcommand(&Snapshot::of(pairs.iter().copied()));
+        assert_eq!(of(&[("SLAVE_CODES", "a")]), Some((Mode::Proxy, "SLAVE_CODES")));
+        assert_eq!(of(&[("SLAVE_CODES_FILE", "f")]), Some((Mode::Proxy, "SLAVE_CODES_FILE")));
+        assert_eq!(of(&[("PROXY_SERVER_URL", "ws://h")]), Some((Mode::Slave, "PROXY_SERVER_URL")));
+        assert_eq!(of(&[("PROXY_SERVER_URL", "ws://h"), ("SLAVE_CODES", "a")]), None);
+        assert_eq!(of(&[("PROXY_SLAVE", "0"), ("SLAVE_CODES", "a")]), None, "somebody chose");
+        assert_eq!(of(&[("SLAVE_CODES", " "), ("DEMO_TOOLS", "1")]), None);
     }
 
     #[test]

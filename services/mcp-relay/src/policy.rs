@@ -194,6 +194,10 @@ fn object(argument: &str, text: Option<String>) -> Result<Option<String>, Comman
 fn test(args: &PolicyArgs, snapshot: &Snapshot) -> Result<Text, CommandError> {
     let (path, policy) = read(args, snapshot)?;
     let reports = policy.run_tests();
+    if reports.is_empty() {
+        let why = "it has no tests: add them in a section `tests:`, or use `mcp-relay policy check`";
+        return Err(CommandError::Config(format!("{}: {why}", path.display())));
+    }
     let failed = reports.iter().filter(|report| !report.passes()).count();
     let text: String = reports.iter().map(line).collect();
     if failed == 0 {

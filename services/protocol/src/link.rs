@@ -27,3 +27,4 @@ pub mod rotation;
 pub mod session_fact;
 pub mod slave_end;
 pub mod stats;
+pub mod window;

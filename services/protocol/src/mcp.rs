@@ -24,6 +24,7 @@ pub mod scan;
 pub mod shown_name;
 pub mod splice;
 pub mod subscription;
+pub mod task_id;
 pub mod task_list;
 pub mod trace_context;
 pub mod uri_template;

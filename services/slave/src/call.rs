@@ -15,11 +15,11 @@ pub(crate) mod testing;
 
 pub(crate) use ask::ASKABLE;
 pub use ask::{AnswerSender, ClientAnswer, ClientRequest, PendingAnswer};
-pub(crate) use backend::{Answer, Backend};
+pub(crate) use backend::{Answer, Backend, TaskPages};
 pub use end::CallEnd;
 pub(crate) use exchange::Exchange;
 pub(crate) use execute::Execute;
 pub use handle::CallHandle;
 pub(crate) use handle::CancelReason;
-pub(crate) use request::Request;
+pub(crate) use request::{Request, TASKS_EXTENSION, TaskOrigin};
 pub use sink::{CallSink, SinkClosed};

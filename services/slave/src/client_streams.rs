@@ -7,7 +7,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use protocol::mcp::subscription::MAX_UPDATE;
 
-use crate::subscriptions::{Addressee, Notice, SessionSubscriptions};
+use crate::call::TaskOrigin;
+use crate::subscriptions::{Addressee, Notice, NoticedTask, SessionSubscriptions};
 use crate::task_owners::{TaskKey, TaskOwner, TaskOwners};
 
 /// The streams of all clients, and what is known of whom tasks are for. Clones share both.
@@ -36,22 +37,32 @@ impl ProcessStreams {
         Self { all: self.all.clone(), process }
     }
 
-    /// Returns whose a task of the process is, by the backend's own id of it.
-    pub(crate) fn task_owner(&self, backend: &Arc<str>, id: &str) -> Option<Addressee> {
-        if self.process.is_some() {
-            return self.process.clone();
-        }
-        let key = TaskKey { backend: Arc::clone(backend), process: None, id: id.into() };
-        let TaskOwner { client, session } = self.all.owners.owner(&key, Instant::now())?;
-        Some(match session {
-            Some(session) => Addressee::Session { session, client: Some(client) },
-            None => Addressee::Client(client),
-        })
+    /// Returns whose a task of the process of this number is, by the backend's own id of it, and where it is from.
+    pub(crate) fn task_owner(
+        &self,
+        backend: &Arc<str>,
+        generation: u64,
+        id: &str,
+    ) -> Option<(Addressee, NoticedTask)> {
+        let process = match &self.process {
+            Some(Addressee::Session { client, .. }) => Some(Arc::clone(client.as_ref()?)),
+            Some(Addressee::Client(client)) => Some(Arc::clone(client)),
+            None => None,
+        };
+        let key = TaskKey { backend: Arc::clone(backend), process, generation, id: id.into() };
+        let TaskOwner { client, session, tool } = self.all.owners.owner(&key, Instant::now())?;
+        let owner = match (&self.process, session) {
+            (Some(process), _) => process.clone(),
+            (None, Some(session)) => Addressee::Session { session, client: Some(client) },
+            (None, None) => Addressee::Client(client),
+        };
+        let origin = TaskOrigin { generation, tool };
+        Some((owner, NoticedTask { backend: Arc::clone(backend), origin }))
     }
 
     /// Hands the status of a task to the stream of its client. Returns false where it has none.
-    pub(crate) fn deliver_task_status(&self, to: &Addressee, backend: &Arc<str>, message: &Bytes) -> bool {
-        self.deliver(to, message, Some(Arc::clone(backend)))
+    pub(crate) fn deliver_task_status(&self, to: &Addressee, task: NoticedTask, message: &Bytes) -> bool {
+        self.deliver(to, message, Some(task))
     }
 
     /// Hands a notification of an extension to the stream of the client that the process runs for. Returns false where there is none, and
@@ -60,8 +71,8 @@ impl ProcessStreams {
         self.process.as_ref().is_some_and(|to| self.deliver(to, message, None))
     }
 
-    fn deliver(&self, to: &Addressee, message: &Bytes, task_of: Option<Arc<str>>) -> bool {
+    fn deliver(&self, to: &Addressee, message: &Bytes, task: Option<NoticedTask>) -> bool {
         message.len() <= MAX_UPDATE
-            && self.all.sessions.deliver(to, Notice { message: message.clone(), task_of })
+            && self.all.sessions.deliver(to, Notice { message: message.clone(), task })
     }
 }

@@ -8,7 +8,7 @@ mod sessions;
 mod watched;
 mod watched_tasks;
 
-pub(crate) use mailbox::{Mail, Mailbox, Notice};
+pub(crate) use mailbox::{Mail, Mailbox, Notice, NoticedTask};
 pub(crate) use sessions::{Addressee, SessionSubscriptions, WatchSet};
 pub(crate) use watched::{Status, WatchedResources};
 pub(crate) use watched_tasks::{TaskWatch, WatchedTasks};

@@ -1,7 +1,7 @@
 //! Whose tasks of backends are (2025-11-25, Tasks): noted when a client creates a task or asks for one, for a time and up to a number. Must
 //! not know backends, nor how ids look to clients.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,17 +29,30 @@ pub(crate) struct TaskKey {
     pub(crate) backend: Arc<str>,
     /// The client whose process has the task, where the backend has processes of clients: two of them may have given out one id.
     pub(crate) process: Option<Arc<str>>,
+    /// Number of the process that has the task: one that is started again may give out its ids once more.
+    pub(crate) generation: u64,
     /// The backend's own id.
     pub(crate) id: Box<str>,
 }
 
-/// The client of a task.
+/// A backend's process and its own id of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OwnTask {
+    /// Number of the process.
+    pub(crate) generation: u64,
+    /// The backend's own id.
+    pub(crate) id: Box<str>,
+}
+
+/// The client of a task, and what made the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskOwner {
     /// Digest of the client.
     pub(crate) client: Arc<str>,
     /// The session that created the task, or asked for it last.
     pub(crate) session: Option<Arc<str>>,
+    /// The tool that made the task, by the slave's name.
+    pub(crate) tool: Arc<str>,
 }
 
 struct KnownTask {
@@ -85,16 +98,27 @@ impl TaskOwners {
         table.tasks.get(key).filter(|known| known.until > now).map(|known| known.owner.clone())
     }
 
-    /// Returns the ids of a client's tasks, by backend.
-    pub(crate) fn of_client(&self, client: &str, now: Instant) -> HashMap<Arc<str>, HashSet<Box<str>>> {
+    /// Returns whether a task is not this client's any more: another one has created a task of this id since.
+    pub(crate) fn is_of_another(&self, key: &TaskKey, client: Option<&str>, now: Instant) -> bool {
+        self.owner(key, now).is_some_and(|owner| Some(&*owner.client) != client)
+    }
+
+    /// Returns a client's tasks, each with the tool that made it, by backend.
+    pub(crate) fn of_client(
+        &self,
+        client: &str,
+        now: Instant,
+    ) -> HashMap<Arc<str>, HashMap<OwnTask, Arc<str>>> {
         let table = self.0.lock();
-        let mut ids: HashMap<Arc<str>, HashSet<Box<str>>> = HashMap::new();
+        let mut tasks: HashMap<Arc<str>, HashMap<OwnTask, Arc<str>>> = HashMap::new();
         for key in table.clients.get(client).into_iter().flat_map(BTreeMap::values) {
-            if table.tasks.get(key).is_some_and(|known| known.until > now) {
-                ids.entry(Arc::clone(&key.backend)).or_default().insert(key.id.clone());
+            if let Some(known) = table.tasks.get(key).filter(|known| known.until > now) {
+                let own = OwnTask { generation: key.generation, id: key.id.clone() };
+                let of_backend = tasks.entry(Arc::clone(&key.backend)).or_default();
+                of_backend.insert(own, Arc::clone(&known.owner.tool));
             }
         }
-        ids
+        tasks
     }
 }
 
@@ -163,16 +187,17 @@ mod tests {
     use super::*;
 
     fn key(backend: &str, id: &str) -> TaskKey {
-        TaskKey { backend: backend.into(), process: None, id: id.into() }
+        TaskKey { backend: backend.into(), process: None, generation: 1, id: id.into() }
     }
 
     fn owner(client: &str, session: &str) -> TaskOwner {
-        TaskOwner { client: client.into(), session: Some(session.into()) }
+        TaskOwner { client: client.into(), session: Some(session.into()), tool: "t".into() }
     }
 
     fn ids(owners: &TaskOwners, client: &str, now: Instant) -> Vec<String> {
         let of_client = owners.of_client(client, now);
-        let mut ids: Vec<String> = of_client.values().flatten().map(|id| id.clone().into_string()).collect();
+        let mut ids: Vec<String> =
+            of_client.values().flat_map(HashMap::keys).map(|own| own.id.clone().into_string()).collect();
         ids.sort_unstable();
         ids
     }
@@ -203,6 +228,20 @@ mod tests {
         owners.on_created(of("me"), owner("me", "s"), None, later);
         owners.on_created(of("you"), owner("you", "t"), None, later);
         assert_eq!(owners.owner(&of("me"), later), Some(owner("me", "s")), "processes number for themselves");
+    }
+
+    #[test]
+    fn an_id_that_is_given_out_again_is_the_last_creator_s_and_of_another_process_another_s() {
+        let (owners, now) = (TaskOwners::default(), Instant::now());
+        owners.on_created(key("b", "1"), owner("me", "s"), None, now);
+        let again = TaskKey { generation: 2, ..key("b", "1") };
+        owners.on_created(again.clone(), owner("you", "t"), None, now);
+        assert!(!owners.is_of_another(&key("b", "1"), Some("me"), now));
+        assert!(owners.is_of_another(&again, Some("me"), now) && owners.is_of_another(&again, None, now));
+        assert_eq!((ids(&owners, "me", now).len(), ids(&owners, "you", now).len()), (1, 1));
+        owners.on_created(key("b", "1"), owner("you", "t"), None, now);
+        assert!(owners.is_of_another(&key("b", "1"), Some("me"), now));
+        assert!(!owners.is_of_another(&key("b", "2"), Some("me"), now), "of which nothing is known");
     }
 
     #[test]

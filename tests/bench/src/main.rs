@@ -26,6 +26,10 @@ mod system_calls;
 mod tls;
 mod tunnel;
 
+#[path = "../../src/delay.rs"]
+#[expect(unreachable_pub, reason = "a part of the tests' harness")]
+mod delay;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,7 +38,9 @@ use clap::{Parser, ValueEnum};
 
 use bounds::Bounds;
 use report::{Chapter, Plot};
-use sections::{Effort, against, arrangements, busy, calls, check, flat, idle, kinds, large, storm};
+use sections::{
+    Effort, against, arrangements, busy, calls, check, distance, flat, idle, kinds, large, storm,
+};
 
 /// Measures mcp-relay on this machine.
 #[derive(Debug, Parser)]
@@ -81,6 +87,8 @@ enum Section {
     Kinds,
     /// Memory and small calls while a 50 MB result passes.
     Large,
+    /// Results of several sizes where slave and proxy are far from each other.
+    Distance,
     /// Memory of idle slaves and streams, and small calls beside them.
     Idle,
     /// Memory over many calls and abandoned sessions.
@@ -96,6 +104,7 @@ impl Section {
             Self::Arrangements => arrangements::run(binary, effort),
             Self::Kinds => kinds::run(binary, effort),
             Self::Large => large::run(binary, effort),
+            Self::Distance => distance::run(binary, effort),
             Self::Idle => idle::run(binary, effort),
             Self::Flat => flat::run(binary, effort),
             Self::Storm => storm::run(binary, effort),

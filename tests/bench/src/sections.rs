@@ -5,6 +5,7 @@ pub(crate) mod arrangements;
 pub(crate) mod busy;
 pub(crate) mod calls;
 pub(crate) mod check;
+pub(crate) mod distance;
 pub(crate) mod flat;
 pub(crate) mod idle;
 pub(crate) mod kinds;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::client::wait_for_echo;
+use crate::delay::Delay;
 use crate::error::{BenchError, Doing, Result};
 use crate::load::single_thread;
 use crate::process::Process;
@@ -46,20 +47,31 @@ pub(crate) fn version() -> String {
 impl Tunnel {
     /// Starts both before `upstream`.
     pub(crate) fn start(binary: &Path, upstream: SocketAddr) -> Result<Self> {
+        Ok(Self::start_over(binary, upstream, |_| Ok(None))?.0)
+    }
+
+    /// The same, with the client at the other end of the `way` to the server's address, if there is one.
+    pub(crate) fn start_over(
+        binary: &Path,
+        upstream: SocketAddr,
+        way: impl FnOnce(SocketAddr) -> Result<Option<Delay>>,
+    ) -> Result<(Self, Option<Delay>)> {
         let logs = tempfile::tempdir().doing("making a temporary directory")?;
         let (links, http) = (free_port()?, free_port()?);
         let mut command = Command::new(binary);
         command.args(["--log-lvl", "ERROR", "server"]).arg(format!("ws://{links}"));
         let server = Process::start("wstunnel's server", &mut command, logs.path().join("server.log"))?;
+        let way = way(links)?;
+        let dialed = way.as_ref().map_or(links, |way| way.address);
         let mut command = Command::new(binary);
         command.args(["--log-lvl", "ERROR", "client", "-R"]);
-        command.arg(format!("tcp://{http}:{upstream}")).arg(format!("ws://{links}"));
+        command.arg(format!("tcp://{http}:{upstream}")).arg(format!("ws://{dialed}"));
         let client = Process::start("wstunnel's client", &mut command, logs.path().join("client.log"))?;
         let tunnel = Self { client, server, http, _logs: logs };
         single_thread()?
             .block_on(wait_for_echo(&Target::plain(http), START_TIMEOUT))
             .map_err(|error| BenchError::Process(format!("wstunnel does not forward: {error}")))?;
-        Ok(tunnel)
+        Ok((tunnel, way))
     }
 }
 

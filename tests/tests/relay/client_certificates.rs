@@ -1,5 +1,7 @@
 //! Certificates of clients (`TLS_HTTP_CLIENT_CA`): alone and with keys, in rules of the policy, until they end.
 
+mod combinations;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

@@ -48,6 +48,7 @@ mod link_loss;
 mod lists;
 mod load;
 mod log_lines;
+mod long_way;
 mod lost_slaves;
 mod main_job;
 mod many_proxies;

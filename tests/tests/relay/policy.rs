@@ -3,12 +3,15 @@
 mod changes;
 mod decisions;
 mod drained;
+mod lasting;
 mod matrix;
 mod operate;
 mod operators;
 mod slave;
+mod tasks;
 mod ways;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use harness::client::Client;
@@ -75,12 +78,11 @@ fn client(proxy: &Proxy, name: &str) -> Client {
     Client::modern(proxy.http).with_header("authorization", &format!("Bearer key-of-{name}"))
 }
 
-/// Waits until a call waits for a slave.
-async fn waits(proxy: &Proxy) {
+/// Waits until a call waits for a slave, at the proxy whose clients' port this is.
+async fn waits(at: SocketAddr) {
     wait::until("a call to wait", async || {
         let headers = vec![("authorization".to_owned(), "Bearer key-of-ops".to_owned())];
-        let mut exchange =
-            Exchange::start(proxy.http, request(Method::GET, "/metrics", &headers, Vec::new())).await;
+        let mut exchange = Exchange::start(at, request(Method::GET, "/metrics", &headers, Vec::new())).await;
         exchange.head().await;
         let text = String::from_utf8(exchange.rest().await).unwrap();
         let is_one = |line: &str| line.starts_with("mcp_relay_queue_length{") && line.ends_with(" 1");

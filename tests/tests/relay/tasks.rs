@@ -1,6 +1,7 @@
 //! Tasks of backends within one era: their ids find the slave and the backend from any proxy, and are of use to their client only.
 
 mod lists;
+mod restarts;
 mod status;
 mod updates;
 
@@ -92,7 +93,7 @@ async fn a_task_is_found_from_any_proxy_and_by_its_client_only() {
             let refused = about(&stranger, "tasks/get").await;
             assert_eq!((refused.code(), refused.kind()), (-32602, "unknown_task"), "{era}");
         }
-        for id in ["", "x", "mrt1.x", &format!("mr2.{:016x}.{:016x}.mrt1.x", 1, 2)] {
+        for id in ["", "x", "mrt2.x", &format!("mr2.{:016x}.{:016x}.mrt2.a.1.b.dA.x", 1, 2)] {
             let refused = clients[0].request(request("tasks/get", json!({ "taskId": id }), era)).await;
             assert_eq!((refused.code(), refused.kind()), (-32602, "unknown_task"), "{era} {id}");
         }

@@ -134,6 +134,8 @@ fn tests_wait_on_conditions_and_do_not_sleep() {
         if sleeps
             && !virtual_time
             && file.path != "tests/src/wait.rs"
+            // A long way takes time: that is what it is.
+            && file.path != "tests/src/delay.rs"
             // A server that takes its time is what the conformance suite asks for.
             && !file.path.starts_with("tests/conformance/")
             && !file.path.contains("/tests/harness/")

@@ -3,17 +3,18 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri};
 use protocol::mcp::failure::Failure;
 use runtime::config::{AllowedOrigins, AnonymousAccess, is_loopback_authority};
-use runtime::keys::KeyStore;
+use runtime::keys::{Key, KeyStore};
 use runtime::tls::{CertificateUse, ClientCertificate};
 use runtime::tokens::TokenError;
 
 use super::metadata::Shown;
-use super::revocation::{Ending, TextEnding};
+use super::presented::{Presented, PresentedTexts};
+use super::revocation::{Ending, TextEnding, TextEndings};
 use crate::config::{BindScope, EdgeConfig};
 use crate::method::truncate;
 use crate::principal::Credential;
@@ -136,8 +137,8 @@ pub(crate) fn check_host(
 }
 
 /// Returns the sender of a client's request whose connection comes from `peer` (`None`: from this process), and the end of what
-/// it showed. A bearer key or token that is shown decides alone, whatever other text is shown; a certificate is something beside it.
-/// Neither lets anybody in whose other part is no good.
+/// it showed. Each key, token and certificate that is shown has to be good: none makes up for another one. A bearer key or token says who
+/// the sender is, else the key of the configured header; a certificate is something beside it.
 pub(crate) async fn authenticate_client(
     config: &EdgeConfig,
     peer: Option<IpAddr>,
@@ -148,12 +149,12 @@ pub(crate) async fn authenticate_client(
         return Err(Failure::Unauthorized("no certificate, which each client has to show here".to_owned()));
     }
     let is_enough = certificate.is_some() && config.lets_in_by_certificate();
-    let (credential, ending) = if is_enough && PresentedKeys::of(config, &head.headers).is_empty() {
-        (Credential::ANONYMOUS, None)
+    let (credential, texts) = if is_enough && Presented::of(config, &head.headers).is_empty() {
+        (Credential::ANONYMOUS, TextEndings::default())
     } else {
         authenticate_by_text(config, peer, &head.headers).await?
     };
-    let ending = Ending::of(ending, certificate.clone());
+    let ending = Ending::of(texts, certificate.clone());
     Ok((Credential { certificate, ..credential }, ending))
 }
 
@@ -174,36 +175,53 @@ pub(crate) fn check_certificate(
     }
 }
 
-/// Returns the sender of a client's request by the key or token that it shows, and the end of that.
+/// Returns the sender of a client's request by the keys and tokens that it shows, and the ends of these.
 async fn authenticate_by_text(
     config: &EdgeConfig,
     peer: Option<IpAddr>,
     headers: &HeaderMap,
-) -> Result<(Credential, Option<TextEnding>), Failure> {
-    let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(|value| bearer_key(value.as_bytes()));
-    let bearer = if config.asks_clients() { only(bearer)? } else { None };
-    if let Some((authority, token)) = config.authority.as_ref().zip(bearer)
-        && authority.is_token(token)
-    {
+) -> Result<(Credential, TextEndings), Failure> {
+    if !config.asks_clients() {
+        return Ok((authenticate(config, Audience::Clients, peer, headers)?, TextEndings::default()));
+    }
+    let PresentedTexts { bearer, custom } = Presented::of(config, headers).texts()?;
+    let revocation = |key: &Arc<Key>| config.keys.revocation(key).map(TextEnding::Key);
+    let is_issued = bearer.is_some_and(|text| is_of_authority(config, text));
+    let may_be_token = is_issued || config.tokens.is_some();
+    let Some(token) = bearer.filter(|text| may_be_token && !is_key(config, text)) else {
+        let keys = accepted_keys(config, Audience::Clients, PresentedTexts { bearer, custom })?;
+        let [first, beside] = keys.each_ref().map(|key| key.as_ref().and_then(revocation));
+        let endings = TextEndings { first, beside };
+        return Ok((credential_of(keys)?, endings));
+    };
+    // It is no identity beside a token, and has to be good all the same.
+    let [beside, _] = accepted_keys(config, Audience::Clients, PresentedTexts { bearer: None, custom })?;
+    let beside = beside.as_ref().and_then(revocation);
+    // Boxed, since most requests do not come here, and a request's future has room for all of it.
+    let (credential, first) = Box::pin(verify(config, token)).await?;
+    Ok((credential, TextEndings { first: Some(first), beside }))
+}
+
+/// Returns the holder of a token and its end.
+async fn verify(config: &EdgeConfig, token: &[u8]) -> Result<(Credential, TextEnding), Failure> {
+    if let Some(authority) = config.authority.as_ref().filter(|authority| authority.is_token(token)) {
         let issued = Arc::clone(authority).verify(token);
         let issued = issued.ok_or(Failure::Unauthorized("the access token is not valid".into()))?;
-        return Ok((Credential::of_token(issued.token), Some(TextEnding::Issued(issued.end))));
+        return Ok((Credential::of_token(issued.token), TextEnding::Issued(issued.end)));
     }
-    let shown = config.tokens.as_ref().zip(bearer);
-    let Some((tokens, bearer)) = shown.filter(|(_, bearer)| !is_key(config, bearer)) else {
-        let credential = authenticate(config, Audience::Clients, peer, headers)?;
-        let key = credential.key.as_deref();
-        let ending = key.and_then(|key| config.keys.revocation(key)).map(TextEnding::Key);
-        return Ok((credential, ending));
-    };
-    // Boxed, since most requests do not come here, and a request's future has room for all of it.
-    let token = Box::pin(tokens.verify(bearer)).await.map_err(|error| match error {
+    let Some(tokens) = &config.tokens else { return Err(not_accepted()) };
+    let token = tokens.verify(token).await.map_err(|error| match error {
         TokenError::Invalid(reason) => Failure::Unauthorized(reason.to_owned()),
         TokenError::Scopes(scopes) => Failure::InsufficientScope { scopes },
         TokenError::Unavailable { issuer } => Failure::IssuerUnavailable { issuer },
     })?;
-    let ending = Some(TextEnding::Token(Box::new(tokens.revocation(&token))));
+    let ending = TextEnding::Token(Box::new(tokens.revocation(&token)));
     Ok((Credential::of_token((&token).into()), ending))
+}
+
+/// Returns whether a text is a token of the authorization server beside the edge, or would be one.
+fn is_of_authority(config: &EdgeConfig, text: &[u8]) -> bool {
+    config.authority.as_ref().is_some_and(|authority| authority.is_token(text))
 }
 
 /// Returns whether a text is a key, be it one for other endpoints.
@@ -211,53 +229,61 @@ fn is_key(config: &EdgeConfig, text: &[u8]) -> bool {
     config.keys.is_required() && config.keys.find(text).is_some() || config.ops_keys.find(text).is_some()
 }
 
-/// Returns the only credential of a request. Readers of several might not agree on which counts.
-fn only<'a>(mut shown: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Failure> {
-    let first = shown.next();
-    match shown.next() {
-        None => Ok(first),
-        Some(_) => Err(Failure::Unauthorized("two bearer credentials are shown".to_owned())),
-    }
-}
-
 /// Returns whether a request shows a bearer credential.
-pub(crate) fn shown(headers: &HeaderMap) -> Shown {
-    let is_shown = headers.get_all(AUTHORIZATION).iter().any(|value| bearer_key(value.as_bytes()).is_some());
-    if is_shown { Shown::Bearer } else { Shown::Nothing }
+pub(crate) fn shown(config: &EdgeConfig, headers: &HeaderMap) -> Shown {
+    if Presented::of(config, headers).has_bearer() { Shown::Bearer } else { Shown::Nothing }
 }
 
-/// Returns the sender of a request whose connection comes from `peer` (`None`: from this process).
+/// Returns the keys that a request presents: that of the bearer header first.
 ///
-/// The key is that of `Authorization: Bearer`, else that of the configured header. Where no keys are set, requests from
-/// this machine and private networks are let in, others only with `ALLOW_ANONYMOUS`.
+/// # Errors
+/// Any of them is not accepted here.
+fn accepted_keys(
+    config: &EdgeConfig,
+    audience: Audience,
+    PresentedTexts { bearer, custom }: PresentedTexts<'_>,
+) -> Result<[Option<Arc<Key>>; 2], Failure> {
+    let (accepted, others) = audience.keys(config);
+    let check = |text: &[u8]| match accepted.find(text) {
+        Some(key) => Ok(key),
+        None if others.find(text).is_some() || is_of_authority(config, text) => Err(audience.key_forbidden()),
+        None => Err(not_accepted()),
+    };
+    let (bearer, custom) = (bearer.map(check).transpose()?, custom.map(check).transpose()?);
+    Ok(if bearer.is_some() { [bearer, custom] } else { [custom, None] })
+}
+
+/// Returns the holder of the first of these keys.
+fn credential_of([first, _]: [Option<Arc<Key>>; 2]) -> Result<Credential, Failure> {
+    first.map(Credential::of_key).ok_or_else(|| Failure::Unauthorized("no key or token".into()))
+}
+
+fn not_accepted() -> Failure {
+    Failure::Unauthorized("the key is not accepted".into())
+}
+
+/// Returns the sender of a request whose connection comes from `peer` (`None`: from this process), by its keys.
+///
+/// The key is that of `Authorization: Bearer`, else that of the configured header; both have to be good where both are shown. Where no
+/// keys are set, requests from this machine and private networks are let in, others only with `ALLOW_ANONYMOUS`.
 pub(crate) fn authenticate(
     config: &EdgeConfig,
     audience: Audience,
     peer: Option<IpAddr>,
     headers: &HeaderMap,
 ) -> Result<Credential, Failure> {
-    let (accepted, others) = audience.keys(config);
-    let presented = PresentedKeys::of(config, headers);
-    if accepted.is_required()
-        && let Some(credential) = presented.find(accepted)
-    {
-        return Ok(credential);
-    }
-    if presented.find(others).is_some() {
-        return Err(audience.key_forbidden());
-    }
-    if presented
-        .bearer
-        .is_some_and(|text| config.authority.as_ref().is_some_and(|known| known.is_token(text)))
-    {
-        return Err(audience.key_forbidden());
-    }
+    let presented = Presented::of(config, headers);
     let is_asked = match audience {
         Audience::Clients => config.asks_clients(),
-        Audience::Operators => accepted.is_required(),
+        Audience::Operators => audience.keys(config).0.is_required(),
     };
     if is_asked {
-        return Err(presented.refusal());
+        return credential_of(accepted_keys(config, audience, presented.texts()?)?);
+    }
+    let (_, others) = audience.keys(config);
+    let is_foreign = |text: &[u8]| others.find(text).is_some() || is_of_authority(config, text);
+    if presented.all().any(is_foreign) {
+        return Err(audience.key_forbidden());
     }
     let is_local = peer.is_none_or(|peer| config.trusted.is_local(peer, headers));
     match config.anonymous {
@@ -270,46 +296,9 @@ pub(crate) fn authenticate(
 /// this server.
 pub(crate) fn check_page_key(config: &EdgeConfig, headers: &HeaderMap) -> Result<(), Failure> {
     let (accepted, others) = Audience::Operators.keys(config);
-    let presented = PresentedKeys::of(config, headers);
-    let is_foreign = presented.find(others).is_some() && presented.find(accepted).is_none();
-    if is_foreign { Err(Audience::Operators.key_forbidden()) } else { Ok(()) }
-}
-
-/// The keys that a request presents.
-struct PresentedKeys<'a> {
-    bearer: Option<&'a [u8]>,
-    custom: Option<&'a [u8]>,
-}
-
-impl<'a> PresentedKeys<'a> {
-    fn of(config: &EdgeConfig, headers: &'a HeaderMap) -> Self {
-        let custom = config.key_header.as_ref().and_then(|name| headers.get(name)).map(HeaderValue::as_bytes);
-        let bearer = headers.get(AUTHORIZATION).and_then(|value| bearer_key(value.as_bytes()));
-        Self { bearer, custom }
+    let is_foreign = |text: &[u8]| others.find(text).is_some() && accepted.find(text).is_none();
+    if Presented::of(config, headers).all().any(is_foreign) {
+        return Err(Audience::Operators.key_forbidden());
     }
-
-    /// Whether the request presents none, not even a wrong one.
-    fn is_empty(&self) -> bool {
-        self.bearer.is_none() && self.custom.is_none()
-    }
-
-    fn find(&self, keys: &KeyStore) -> Option<Credential> {
-        let check = |key: Option<&[u8]>| key.and_then(|key| keys.find(key));
-        check(self.bearer).or_else(|| check(self.custom)).map(Credential::of_key)
-    }
-
-    fn refusal(&self) -> Failure {
-        Failure::Unauthorized(match (self.bearer, self.custom) {
-            (None, None) => "no key or token".into(),
-            _ => "the key is not accepted".into(),
-        })
-    }
-}
-
-/// Returns the key of a bearer header. The name of the scheme is case-insensitive (RFC 9110, 11.1).
-fn bearer_key(value: &[u8]) -> Option<&[u8]> {
-    // Without a key, what is left of the header is the scheme: a bearer header that shows nothing valid.
-    let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
-    let (scheme, key) = value.split_at(end);
-    scheme.eq_ignore_ascii_case(b"bearer").then_some(key.trim_ascii())
+    Ok(())
 }

@@ -28,7 +28,7 @@ use crate::calls::Calls;
 use crate::edge::unix_now;
 use crate::jsonrpc::Segments;
 use crate::method::{Answer, Caller, Request, envelope_failure, method_label};
-use crate::session::MAX_CAPABILITIES;
+use crate::session::{MAX_CAPABILITIES, Session};
 use crate::trace::RequestSpan;
 use serde_json::value::RawValue;
 
@@ -150,7 +150,7 @@ fn answer<C: Calls>(
         return Err(Failure::InvalidRequest(format!("\"id\" is longer than {MAX_ID_BYTES} bytes")));
     }
     let mut caller = era::caller(context, era, request.method, request.params)?;
-    let ids = event_ids(context, request, accept, &mut caller)?;
+    let ids = event_ids(context, request, accept, &mut caller);
     span.set_caller(&caller);
     let version = caller.version;
     if (request.method, caller.era) == ("subscriptions/listen", Era::Modern) {
@@ -202,20 +202,20 @@ fn event_ids<C>(
     request: &Request<'_>,
     accept: Accept,
     caller: &mut Caller,
-) -> Result<Option<EventIds>, Failure> {
-    if accept == Accept::Json || caller.version != Version::V2025_11_25 || caller.session.is_none() {
-        return Ok(None);
+) -> Option<EventIds> {
+    if accept == Accept::Json || caller.version != Version::V2025_11_25 {
+        return None;
     }
-    let Some(session) = era::session(context)? else { return Ok(None) };
+    let session = Session::id_of(caller.session.as_deref()?)?;
     let sealer = Arc::clone(&context.edge.sealer);
-    let holder = Holder { sealer, principal: context.principal, session: session.id };
+    let holder = Holder { sealer, principal: context.principal, session };
     let place = CallPlace::default();
     let token = request.params.meta.as_ref().and_then(|meta| meta.progress_token);
     let subject = Method::find(request.method).map_or(Subject::Nothing, |method| method.subject);
     let named = request.params.subject(subject).map(|(kind, name)| (kind, name.as_str()));
     let ids = EventIds::new(holder, place.clone(), request.id, token).map(|ids| ids.naming(named));
     caller.place = ids.is_some().then_some(place);
-    Ok(ids)
+    ids
 }
 
 /// Builds the response to `initialize`, with the token of a new session.

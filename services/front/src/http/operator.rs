@@ -17,7 +17,7 @@ use super::guard::Audience;
 use super::post;
 use super::response::Refusal;
 use super::response_body::ResponseBody;
-use super::revocation::{Ending, TextEnding, until_revoked};
+use super::revocation::{Ending, TextEnding, TextEndings, until_revoked};
 use super::service::{finish, http_method_label};
 use crate::calls::Calls;
 use crate::config::EdgeConfig;
@@ -68,8 +68,9 @@ where
         Err(failure) => return refused(failure.clone()),
     };
     let key = credential.key.as_deref();
-    let key = key.and_then(|key| Audience::Operators.keys(config).0.revocation(key)).map(TextEnding::Key);
-    let ending = Ending::of(key, credential.certificate.clone());
+    let first = key.and_then(|key| Audience::Operators.keys(config).0.revocation(key)).map(TextEnding::Key);
+    let texts = TextEndings { first, beside: None };
+    let ending = Ending::of(texts, credential.certificate.clone());
     let (principal, peer) = (credential.principal(), sender.client.named);
     let context = RequestContext { edge, headers: &head.headers, credential, principal, peer };
     let Some(ending) = ending else { return post::handle(&context, body).await };

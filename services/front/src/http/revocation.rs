@@ -15,9 +15,39 @@ use crate::authority::TokenEnd;
 /// The end of what a sender showed: that of the first part that ends.
 #[derive(Debug, Default)]
 pub(crate) struct Ending {
-    /// That of a key or token; `None`: none was shown, or it has no end.
-    text: Option<TextEnding>,
+    texts: TextEndings,
     certificate: Option<Arc<ClientCertificate>>,
+}
+
+/// The ends of the keys and tokens that a sender showed; `None`: none was shown, or it has no end.
+#[derive(Debug, Default)]
+pub(crate) struct TextEndings {
+    /// That of the key or token that says who the sender is.
+    pub(crate) first: Option<TextEnding>,
+    /// That of a key beside it.
+    pub(crate) beside: Option<TextEnding>,
+}
+
+impl TextEndings {
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.beside.is_none()
+    }
+
+    /// Waits for the first of them.
+    async fn wait(&mut self) {
+        let Self { first, beside } = self;
+        tokio::select! {
+            () = wait_for(first) => {}
+            () = wait_for(beside) => {}
+        }
+    }
+}
+
+async fn wait_for(ending: &mut Option<TextEnding>) {
+    match ending {
+        Some(ending) => ending.wait().await,
+        None => pending().await,
+    }
 }
 
 /// The end of a key or token.
@@ -43,19 +73,13 @@ impl TextEnding {
 
 impl Ending {
     /// The end of these; `None`: nothing that was shown has an end.
-    pub(crate) fn of(text: Option<TextEnding>, certificate: Option<Arc<ClientCertificate>>) -> Option<Self> {
-        (text.is_some() || certificate.is_some()).then_some(Self { text, certificate })
+    pub(crate) fn of(texts: TextEndings, certificate: Option<Arc<ClientCertificate>>) -> Option<Self> {
+        (!texts.is_empty() || certificate.is_some()).then_some(Self { texts, certificate })
     }
 
     /// Waits for it. Cancel safe.
     async fn wait(&mut self) {
-        let Self { text, certificate } = self;
-        let text = async {
-            match text {
-                Some(text) => text.wait().await,
-                None => pending().await,
-            }
-        };
+        let Self { texts, certificate } = self;
         let certificate = async {
             match certificate {
                 Some(certificate) => certificate.ended().await,
@@ -63,18 +87,21 @@ impl Ending {
             }
         };
         tokio::select! {
-            () = text => {}
+            () = texts.wait() => {}
             () = certificate => {}
         }
     }
 
     /// Returns the failure of what ends with it.
     pub(crate) fn failure(&self) -> Failure {
-        let reason = match (&self.text, &self.certificate) {
-            (Some(TextEnding::Key(_)), None) => "the key was removed or has expired",
-            (Some(_), None) => "the token has expired or was revoked",
-            (None, _) => "the client's certificate does not hold any more",
-            (Some(_), Some(_)) => "the key, token or certificate does not hold any more",
+        let TextEndings { first, beside } = &self.texts;
+        let reason = match (first, beside, &self.certificate) {
+            (None | Some(TextEnding::Key(_)), None | Some(TextEnding::Key(_)), None) => {
+                "the key was removed or has expired"
+            }
+            (Some(_), None, None) => "the token has expired or was revoked",
+            (None, None, Some(_)) => "the client's certificate does not hold any more",
+            _ => "the key, token or certificate does not hold any more",
         };
         Failure::Unauthorized(reason.to_owned())
     }

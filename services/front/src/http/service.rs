@@ -191,7 +191,7 @@ where
 fn refuse<C: Calls>(edge: &Edge<C>, head: &Parts, refusal: &Refusal) -> Response<ResponseBody<C::Stream>> {
     let mut response = refusal_response(refusal, &head.headers);
     let config = &edge.config;
-    let shown = guard::shown(&head.headers);
+    let shown = guard::shown(config, &head.headers);
     let of_authority = || authorities::challenge(config, &refusal.failure, shown);
     let of_tokens = || metadata::challenge(config.tokens.as_ref(), &refusal.failure, shown);
     if let Some(challenge) = of_authority().or_else(of_tokens) {

@@ -25,7 +25,6 @@ async fn every_path_but_health_needs_a_key() {
         (vec![("authorization", "Bearer canary-one")], true),
         (vec![("authorization", "bearer  canary-two ")], true),
         (vec![("x-api-key", "canary-two")], true),
-        (vec![("authorization", "Bearer wrong"), ("x-api-key", "canary-one")], true),
         (vec![("authorization", "Bearer canary")], false),
         (vec![("authorization", "Bearer ")], false),
         (vec![("authorization", "Basic canary-one")], false),
@@ -46,6 +45,42 @@ async fn every_path_but_health_needs_a_key() {
             assert_eq!(status == 401, !open, "{headers:?}");
         }
         assert_eq!(rig.send(Method::GET, "/health", &headers, Body::empty()).await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn no_credential_makes_up_for_a_wrong_one_whichever_comes_first() {
+    let rig = guarded();
+    let (bearer, custom) = ("authorization", "x-api-key");
+    // What is shown on each way: good, or not. `Basic` is another's credential, and none here.
+    let ways = [
+        (bearer, "Bearer canary-one", true),
+        (bearer, "Bearer wrong", false),
+        (bearer, "Bearer", false),
+        (custom, "canary-two", true),
+        (custom, "wrong", false),
+        (custom, "", false),
+    ];
+    for first in ways {
+        for second in ways {
+            let headers = [(bearer, "Basic b3RoZXI6"), (first.0, first.1), (second.0, second.1)];
+            // Two on one way: who reads the other one would let somebody else in.
+            let expected = first.2 && second.2 && first.0 != second.0;
+            let reply = rig.post(&and(&headers), PING).await;
+            assert_eq!(reply.status, if expected { 200 } else { 401 }, "{headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_keys_the_one_in_authorization_says_who_it_is() {
+    let rig = guarded();
+    let body = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
+    let both = [("x-api-key", "canary-two"), ("authorization", "Bearer canary-one")];
+    let token = rig.post(&and(&both), body).await.header("mcp-session-id").to_owned();
+    for (key, status) in [("canary-one", 200), ("canary-two", 404)] {
+        let headers = and(&[("x-api-key", key), ("mcp-session-id", &token)]);
+        assert_eq!(rig.post(&headers, PING).await.status, status, "{key}");
     }
 }
 

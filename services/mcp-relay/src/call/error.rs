@@ -12,6 +12,8 @@ use crate::output::Text;
 pub(crate) enum CallOutput {
     /// The call has a result.
     Answered(Text),
+    /// The list of tools is empty.
+    NothingListed(Text),
     /// The call has a result in which the tool reports its failure (`isError`).
     ToolFailed(Text),
     /// Of many calls some have no result.

@@ -46,7 +46,7 @@ async fn run_client(spec: &CallSpec, deadline: Instant) -> anyhow::Result<Counts
     while Instant::now() < deadline {
         cancellation.renew(spec.timeout);
         match retry(spec, &endpoint, &mut cancellation).await {
-            Ok(CallOutput::Answered(_)) => counts.answered += 1,
+            Ok(CallOutput::Answered(_) | CallOutput::NothingListed(_)) => counts.answered += 1,
             Err(CallError::Interrupted) => break,
             Ok(CallOutput::ToolFailed(_) | CallOutput::SomeFailed(_)) => counts.failed += 1,
             Err(error) => {

@@ -14,6 +14,9 @@ use crate::mcp::{Client, Endpoint, McpError};
 /// Pause between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Why a list is asked for again.
+const NOTHING_LISTED: &str = "no tool is listed yet";
+
 /// The client's name in `clientInfo`.
 const CLIENT_NAME: &str = "mcp-relay-call";
 
@@ -26,11 +29,13 @@ pub(super) async fn retry(
     let deadline = Instant::now() + spec.wait;
     let mut last_reason = String::new();
     loop {
-        let error = match attempt(spec, endpoint, cancellation).await {
-            Err(CallError::Mcp(error)) if error.can_be_retried() && Instant::now() < deadline => error,
+        let reason = match attempt(spec, endpoint, cancellation).await {
+            Err(CallError::Mcp(error)) if error.can_be_retried() && Instant::now() < deadline => {
+                error.to_string()
+            }
+            Ok(CallOutput::NothingListed(_)) if Instant::now() < deadline => NOTHING_LISTED.to_owned(),
             result => return result,
         };
-        let reason = error.to_string();
         if reason != last_reason {
             note(format!("waiting: {reason}"));
             last_reason = reason;
@@ -72,9 +77,15 @@ async fn attempt(
 
 /// Lists the tools: as text, or their definitions as the server wrote them.
 async fn list(client: &mut Client, format: Format) -> Result<CallOutput, McpError> {
-    let text = match format {
-        Format::Json => print::definitions(&client.raw_tools().await?),
-        Format::Text | Format::Raw => print::tools(&client.tools().await?, format),
+    let (text, is_empty) = match format {
+        Format::Json => {
+            let tools = client.raw_tools().await?;
+            (print::definitions(&tools), tools.is_empty())
+        }
+        Format::Text | Format::Raw => {
+            let tools = client.tools().await?;
+            (print::tools(&tools, format), tools.is_empty())
+        }
     };
-    Ok(CallOutput::Answered(text))
+    Ok(if is_empty { CallOutput::NothingListed(text) } else { CallOutput::Answered(text) })
 }

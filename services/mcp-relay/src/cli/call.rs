@@ -108,7 +108,7 @@ The server is that of --url, or else the one of this environment (MCP_SERVER_HOS
 TLS_CERT if it uses TLS). The key is the first one of AUTH_BEARER_KEYS, so that none is on a command line.
 
 With --wait the command retries while there is no server, no slave or no such tool, or while they are busy: failures
-after which the call has certainly not run. Other failures are never retried.
+after which the call has certainly not run. Other failures are never retried. With --list it waits for a first tool.
 
 With --with-slave the call goes through a proxy to a slave that runs in this process and links to PROXY_SERVER_URL with
 SLAVE_CODE: a test of the whole path that needs no other slave. Give the tool a name that no other slave offers.";

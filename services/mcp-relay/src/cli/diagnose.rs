@@ -9,7 +9,7 @@ use super::doctor::DoctorMode;
 /// Arguments of `mcp-relay diagnose`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub(crate) struct Diagnose {
-    /// Mode to look at [default: the mode that the environment chooses]
+    /// Mode to look at [default: the mode that the environment chooses or is for]
     pub(crate) mode: Option<DoctorMode>,
     /// File to write, which must not exist yet [default: mcp-relay-diagnose-TIME.tar.gz]
     #[arg(long, value_name = "FILE", conflicts_with = "stdout")]

@@ -184,5 +184,5 @@ Example:
 Exit codes:
   0   all tests pass
   1   a test failed
-  64  the file needs correction"
+  64  the file needs correction, or has no tests"
 );

@@ -53,8 +53,9 @@ pub(super) fn examine_file(report: &mut Report, snapshot: &Snapshot) {
     }
 }
 
-/// Starts the backends as the slave would, reports their states, and stops them again.
-pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
+/// Starts the backends as the slave would, reports their states, and stops them again. `is_served`: a server of this
+/// configuration runs already and is ready, so it has backends, whether this environment names them or not.
+pub(super) async fn examine(report: &mut Report, config: &SlaveConfig, is_served: bool) {
     if let Ok(file) = ::slave::backends_file(config) {
         entries(report, BACKENDS, file.problems, file.warnings);
         sharing(report, &file.servers);
@@ -77,7 +78,7 @@ pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
     if let Some(warning) = ::slave::missing_pilot(config, &executor) {
         report.warn("backend", warning);
     }
-    tools(report, &executor);
+    tools(report, &executor, is_served);
     executor.shutdown(STOP_TIMEOUT).await;
 }
 
@@ -168,9 +169,12 @@ fn state(report: &mut Report, backend: &BackendSnapshot, evidence: &Evidence) {
     }
 }
 
-fn tools(report: &mut Report, executor: &Executor) {
+fn tools(report: &mut Report, executor: &Executor, is_served: bool) {
     let names: Vec<String> = executor.catalog().borrow().tools.iter().map(|tool| tool.name.clone()).collect();
-    if names.is_empty() {
+    if names.is_empty() && is_served && executor.backend_states().is_empty() {
+        let text = "this environment names no backend; those of the running server were named on its command line (mcp-relay up, mcp-relay share)";
+        report.note("tools", text);
+    } else if names.is_empty() {
         report.bad(
             "tools",
             "no backend brings a tool",

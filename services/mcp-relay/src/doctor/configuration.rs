@@ -18,6 +18,14 @@ pub(super) fn skip_rest(report: &mut Report) {
     report.skipped("everything else", "the configuration cannot be used yet");
 }
 
+/// Reports that the mode follows from what only one subcommand reads.
+pub(super) fn report_meant(report: &mut Report, mode: &str, variable: &str) {
+    let text = format!(
+        "{variable} is set and no mode is chosen: `mcp-relay {mode}` is checked (`mcp-relay` alone runs the standalone server)"
+    );
+    report.note("configuration", text);
+}
+
 /// Reports settings that are allowed but probably not meant.
 pub(super) fn report_warnings(report: &mut Report, warnings: &[String], snapshot: &Snapshot) {
     for warning in warnings.iter().cloned().chain(misspelt(snapshot, &TABLES)) {

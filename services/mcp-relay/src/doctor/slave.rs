@@ -32,15 +32,15 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
     }
     let mode = if config.link.is_some() { Mode::Slave } else { Mode::Standalone };
     let ports = Ports::of(&config.common, None);
-    let server = match port::http(report, &ports, mode).await {
+    let (server, is_served) = match port::http(report, &ports, mode).await {
         Some(Listener::Running(state)) => {
             port::readiness(report, &state);
-            Server::Running
+            (Server::Running, state["ready"] == true)
         }
-        Some(Listener::Free) | None => Server::Absent,
+        Some(Listener::Free) | None => (Server::Absent, false),
     };
     issuers::examine(report, &config.common, server).await;
     // Where it fails, the slave warns of it.
     let _ = ::slave::launcher::hide_this_process();
-    backends::examine(report, &config).await;
+    backends::examine(report, &config, is_served).await;
 }

@@ -134,3 +134,20 @@ fn calls_of(port: &str) -> u64 {
     let lines = page.lines().filter(|line| line.starts_with("mcp_relay_slave_calls_total{"));
     lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
 }
+
+#[test]
+fn a_list_without_tools_says_why_and_can_wait_for_the_first_one() {
+    let mut proxy = Server::start(&[], &proxy_env(&[]));
+    let slaves = format!("ws://{}", proxy.address("WebSocket server listening on ws://"));
+    let url = format!("http://{}", proxy.address("MCP server listening on http://"));
+    for (format, printed) in [(&[][..], ""), (&["--json"], "[]\n")] {
+        let empty = run(&[&["call", "--list", "--url", &url], format].concat(), &[]);
+        assert_eq!((empty.status.code(), text(&empty.stdout).as_str()), (Some(0), printed));
+        assert!(text(&empty.stderr).starts_with("no tool is listed: no slave or backend is ready yet"));
+    }
+    let mut waiting = Server::start(&["call", "--list", "--url", &url, "--wait", "60"], &[]);
+    waiting.wait_for("waiting: no tool is listed yet");
+    let _slave = Server::start(&[], &slave_env(&slaves, CODE));
+    assert_eq!(waiting.wait(), Some(0), "{:?}", waiting.lines());
+    assert!(!waiting.lines().join("\n").contains("no slave or backend is ready"), "{:?}", waiting.lines());
+}

@@ -60,3 +60,35 @@ fn the_doctor_says_what_to_fix() {
     let report = text(&run(&["doctor", "proxy"], &[]).stdout);
     assert!(report.contains("✗ slave codes"), "{report}");
 }
+
+#[test]
+fn the_environment_of_a_subcommand_is_checked_as_that_subcommand_reads_it() {
+    let mut proxy = Server::start(&["proxy"], &proxy_env(&[("PROXY_MODE", "")]));
+    let links = proxy.address("WebSocket server listening on ws://");
+    let http = proxy.address("MCP server listening on http://");
+    let port = |address: &str| address.rsplit_once(':').unwrap().1.to_owned();
+    let (link_port, http_port) = (port(&links), port(&http));
+    let listens =
+        [("PROXY_WS_HOST", "127.0.0.1"), ("PROXY_WS_PORT", &link_port), ("MCP_SERVER_PORT", &http_port)];
+    let report = text(&run(&["doctor"], &[&listens[..], &[("SLAVE_CODES", CODE)]].concat()).stdout);
+    for said in [
+        "doctor: proxy",
+        "SLAVE_CODES is set and no mode is chosen: `mcp-relay proxy` is checked",
+        "a proxy runs on",
+    ] {
+        assert!(report.contains(said), "{said}: {report}");
+    }
+    let url = format!("ws://{links}");
+    let env: Vec<_> = slave_env(&url, CODE).into_iter().filter(|(name, _)| *name != "PROXY_SLAVE").collect();
+    let output = run(&["doctor"], &env);
+    let report = text(&output.stdout);
+    assert!(report.contains("doctor: slave") && report.contains("`mcp-relay slave` is checked"), "{report}");
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    // Who chose a mode, or names one, is not corrected.
+    for (args, more) in
+        [(&["doctor"][..], ("PROXY_SLAVE", "0")), (&["doctor", "standalone"], ("LOG_LEVEL", "info"))]
+    {
+        let report = text(&run(args, &[&env[..], &[more]].concat()).stdout);
+        assert!(report.contains("doctor: standalone") && !report.contains("no mode is chosen"), "{report}");
+    }
+}

@@ -30,6 +30,11 @@ fn up_serves_a_command_on_loopback() {
     let called = run(&["call", "greet", "--url", &url, "--wait", "30"], &[]);
     assert_eq!(text(&called.stdout), "good day\n", "{}", text(&called.stderr));
     assert!(text(&run(&["call", "--list", "--url", &url], &[]).stdout).contains("says hello"));
+    // The doctor knows nothing of the command line, and looks for no backend that runs already.
+    let examined = run(&["doctor"], &[PATH, ("MCP_SERVER_PORT", port)]);
+    let report = text(&examined.stdout);
+    assert_eq!(examined.status.code(), Some(0), "{report}");
+    assert!(report.contains("tools: this environment names no backend"), "{report}");
 }
 
 #[test]

@@ -28,7 +28,8 @@ pub enum FrameKind {
     Reply = 5,
     /// The client no longer wants the call. Nothing of the call follows from either side.
     Cancel = 6,
-    /// Every chunk below `seq` was taken: the sender may forget it and send as much more.
+    /// Every chunk below `seq` was taken: the sender may forget it and send as much more. `aux` is how often the window of this call and
+    /// direction has been doubled.
     Credit = 7,
     /// After a broken link: the call's chunks are to be sent again from `seq`.
     Attach = 8,
@@ -114,7 +115,9 @@ impl Flags {
     /// `credit` that ends a call, and `cancel`: the client has no event ids and cannot come back, so that nothing of the call need be
     /// kept for it.
     pub const FORGET: Self = Self(32);
-    const KNOWN: u8 = 63;
+    /// `open`: the way is long, and both windows of the call begin with [`crate::link::window::FAR_DOUBLINGS`].
+    pub const FAR: Self = Self(64);
+    const KNOWN: u8 = 127;
 
     /// Returns whether every bit of `other` is set.
     pub fn has(self, other: Self) -> bool {

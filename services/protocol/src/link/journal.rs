@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, Seq};
 use crate::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
+use crate::link::window::doubled;
 
 #[derive(Debug)]
 struct Chunk {
@@ -49,7 +50,9 @@ pub struct Journal {
     bytes: usize,
     in_flight: usize,
     max_chunk: usize,
+    /// Bytes that the reader announced, and how often it has doubled them since.
     window: usize,
+    doublings: u16,
     /// The chunk before `base` has [`Flags::MORE`].
     base_is_mid_message: bool,
 }
@@ -65,6 +68,7 @@ impl Journal {
             in_flight: 0,
             max_chunk: limits.chunk,
             window: limits.window.max(limits.chunk),
+            doublings: 0,
             base_is_mid_message: false,
         }
     }
@@ -91,7 +95,12 @@ impl Journal {
 
     /// Returns the bytes that may be unacknowledged at once.
     pub fn window(&self) -> usize {
-        self.window
+        doubled(self.window, self.doublings)
+    }
+
+    /// Takes the window that the reader grants: what it announced, so often doubled. It never gets smaller.
+    pub fn grow_window(&mut self, doublings: u16) {
+        self.doublings = self.doublings.max(doublings);
     }
 
     /// Returns whether everything written was acknowledged.
@@ -129,7 +138,7 @@ impl Journal {
 
     fn peek(&self) -> Option<&Chunk> {
         let chunk = self.chunks.get(self.index(self.sent)?)?;
-        let fits = self.in_flight + chunk.payload.len() <= self.window;
+        let fits = self.in_flight + chunk.payload.len() <= self.window();
         (fits && self.sent - self.base < MAX_CHUNKS_UNDER_WAY).then_some(chunk)
     }
 
@@ -258,6 +267,19 @@ mod tests {
         assert_eq!(journal.acknowledge(3), Ok(8));
         assert!(journal.is_empty());
         assert_eq!((journal.bytes(), journal.in_flight()), (0, 0));
+    }
+
+    #[test]
+    fn a_granted_window_lets_more_through_and_stays() {
+        let mut journal = journal(4, 8);
+        journal.write(event(), Bytes::from_static(b"abcdefghijklmnopqrstuvwxyz"));
+        assert_eq!(std::iter::from_fn(|| journal.send(CALL)).count(), 2);
+        journal.grow_window(1);
+        assert_eq!(std::iter::from_fn(|| journal.send(CALL)).count(), 2);
+        journal.grow_window(0);
+        assert_eq!(journal.window(), 16);
+        assert_eq!(journal.rewind(0), Ok(()));
+        assert_eq!(std::iter::from_fn(|| journal.send(CALL)).count(), 4, "also after a broken link");
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub struct RttEstimator {
     /// Unanswered pings and when they were sent, oldest first.
     unanswered: VecDeque<(u64, Instant)>,
     last_rtt: Option<Duration>,
+    shortest: Option<Duration>,
 }
 
 impl RttEstimator {
@@ -84,6 +85,7 @@ impl RttEstimator {
             last_number: 0,
             unanswered: VecDeque::new(),
             last_rtt: None,
+            shortest: None,
         }
     }
 
@@ -115,7 +117,13 @@ impl RttEstimator {
             self.last_rtt = newest;
             self.unanswered.pop_front();
         }
+        self.shortest = self.shortest.into_iter().chain(newest).min();
         newest
+    }
+
+    /// Returns the shortest round-trip time of all: that of the way, without what waits on it.
+    pub fn shortest(&self) -> Option<Duration> {
+        self.shortest
     }
 
     /// Returns the last round-trip time, or how long the oldest ping has been unanswered where that is too long and longer.

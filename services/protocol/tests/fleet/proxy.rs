@@ -15,6 +15,9 @@ use crate::record::{CallEnd, RecordingSink};
 use crate::resume::Adopted;
 use crate::world::{Node, Process, World};
 
+/// Shortest round trip that both sides find: long enough that windows grow.
+pub(crate) const TRIP: Duration = Duration::from_millis(80);
+
 /// Longest time that a process in shutdown waits for its calls.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -107,6 +110,7 @@ impl World {
             known.end.link_down(now);
         }
         known.end.link_up(u32::try_from(self.limits.window).expect("small"));
+        known.end.set_trip(TRIP);
         known.draining = false;
         if self.proxies[proxy].process.draining.is_some() {
             self.proxies[proxy].known.get_mut(&instance).expect("it was put there").end.drain();

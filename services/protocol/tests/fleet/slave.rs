@@ -13,7 +13,7 @@ use protocol::link::liveness::Liveness;
 use protocol::link::slave_end::{ProxyPeer, SlaveEnd, SlaveEvent, WriteOutcome};
 
 use crate::net::{End, Message, Side};
-use crate::proxy::SHUTDOWN_TIMEOUT;
+use crate::proxy::{SHUTDOWN_TIMEOUT, TRIP};
 use crate::record::Written;
 use crate::world::{Event, Node, Process, World};
 
@@ -135,6 +135,7 @@ impl World {
                     grace: self.limits.grace,
                 };
                 self.slaves[slave].end.link_up(LinkId(id), peer);
+                self.slaves[slave].end.set_trip(LinkId(id), TRIP);
                 self.slaves[slave].targets[proxy].since = self.clock.now();
                 return self.log(|| format!("S{slave} is linked to P{proxy}"));
             }

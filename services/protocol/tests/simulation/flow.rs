@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::{CallId, LinkId, Seq};
+use protocol::link::window::{FAR_DOUBLINGS, doubled};
 
 /// One direction of one call.
 #[derive(Default)]
@@ -11,6 +12,8 @@ struct Flow {
     sizes: Vec<usize>,
     sent: Seq,
     acked: Seq,
+    /// How often the reader has doubled the window, as far as the writer has learnt.
+    doublings: u16,
 }
 
 /// Both directions of one call.
@@ -42,7 +45,7 @@ impl Flow {
             self.sizes.push(frame.payload.len());
         }
         self.sent += 1;
-        let in_flight = self.in_flight();
+        let (in_flight, window) = (self.in_flight(), doubled(window, self.doublings));
         assert!(in_flight <= window, "{:?}: {in_flight} unacknowledged bytes, window {window}", frame.call);
     }
 
@@ -53,6 +56,11 @@ impl Flow {
 
     fn ack(&mut self, seq: Seq) {
         self.acked = self.acked.max(seq);
+    }
+
+    fn credit(&mut self, frame: &Frame) {
+        self.ack(frame.seq);
+        self.doublings = self.doublings.max(frame.aux);
     }
 }
 
@@ -67,6 +75,9 @@ impl Flows {
             flows.up_link = Some(link);
         }
         assert_eq!(flows.up_link, Some(link), "{:?}: a chunk before `accepted`", frame.call);
+        if frame.flags.has(Flags::FAR) {
+            (flows.up.doublings, flows.down.doublings) = (FAR_DOUBLINGS, FAR_DOUBLINGS);
+        }
         flows.up.send(frame, window);
         if !frame.flags.has(Flags::MORE) {
             flows.open_end = Some(flows.up.sent);
@@ -84,7 +95,7 @@ impl Flows {
     pub(crate) fn slave_receives(&mut self, frame: &Frame) {
         let Some(flows) = self.0.get_mut(&frame.call) else { return };
         match frame.kind {
-            FrameKind::Credit => flows.down.ack(frame.seq),
+            FrameKind::Credit => flows.down.credit(frame),
             FrameKind::Attach => {
                 flows.down.sent = frame.seq;
                 // The slave may have dropped lost messages in favour of an end with a failure.
@@ -98,7 +109,7 @@ impl Flows {
     pub(crate) fn proxy_receives(&mut self, frame: &Frame, link: LinkId) {
         let Some(flows) = self.0.get_mut(&frame.call) else { return };
         match frame.kind {
-            FrameKind::Credit => flows.up.ack(frame.seq),
+            FrameKind::Credit => flows.up.credit(frame),
             FrameKind::Accepted => {
                 flows.up.ack(frame.seq);
                 if flows.up_link != Some(link) {

@@ -74,6 +74,16 @@ impl World {
             grace: self.limits.grace,
         };
         self.slaves[pair.slave].end.link_up(link, peer);
+        if self.rng.one_in(2) {
+            self.measure_long_trip(pair, link);
+        }
+    }
+
+    /// Both sides find round trips so long that every window is too short.
+    fn measure_long_trip(&mut self, pair: Pair, link: LinkId) {
+        let trip = Duration::from_hours(1);
+        self.at_proxy(pair, Cause::Traffic, |end| end.set_trip(trip));
+        self.slaves[pair.slave].end.set_trip(link, trip);
     }
 
     fn fresh_end(&mut self, pair: Pair) {

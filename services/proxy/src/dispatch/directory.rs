@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use super::by_kind::ByKind;
 use super::listed::{Conflict, Listed};
 use super::ownership::{self, Group};
-use super::permission::PoolAccess;
+use super::permission::{PoolAccess, ToolRules};
 use super::pool::{Pool, PoolParts, PoolSettings};
 use super::ready::{self, Offers, Ready, Schemas};
 use super::unnamed::{self, UnnamedPools};
@@ -185,7 +185,7 @@ impl Directory {
                 shown.entry(kind).or_default().push(entry);
             }
         }
-        directory.unnamed = unnamed::build(&ready, settings, &before.unnamed);
+        directory.unnamed = unnamed::build(&ready, settings, &before.unnamed, &|| directory.tool_rules());
         directory.schemas = offers.schemas;
         let shown = ListKind::ALL.map(|kind| shown.remove(&kind.entry()).unwrap_or_default());
         let lists = ListKind::ALL.map(|kind| {
@@ -202,6 +202,17 @@ impl Directory {
         });
         let introduction = introduction(&ready);
         (directory, Listing { lists, introduction, completeness, access, is_personal: false })
+    }
+
+    /// Returns the rules about all tools.
+    fn tool_rules(&self) -> ToolRules {
+        let mut rules = ToolRules::default();
+        for pool in self.pools.of_kind(Kind::Tool) {
+            if let Some(access) = &pool.access {
+                rules.add(&pool.own_name, access);
+            }
+        }
+        rules
     }
 
     /// Returns the servers that speak for themselves, each with the rules about what its slave offers.

@@ -265,7 +265,7 @@ impl Forwarder {
         self.directory.load().policy().is_none_or(|policy| permission::may_read(policy, client, uri, slave))
     }
 
-    /// Returns whether a client may use what it names at a slave, whatever the arguments.
+    /// Returns whether a client may use what it names at a slave, whatever the arguments. A task without an id stands for anything there.
     pub(super) fn may_use<'c>(
         &self,
         client: impl Fn() -> Requester<'c>,
@@ -276,6 +276,10 @@ impl Forwarder {
         let directory = self.directory.load();
         let Some(policy) = directory.policy() else { return true };
         let (client, pool) = (client(), directory.find(Some(kind), name));
+        if kind == Kind::Task && !name.is_empty() {
+            let access = pool.and_then(|pool| pool.access.as_ref());
+            return access.is_some_and(|access| access.may_use_task(&client, name, slave));
+        }
         match pool.and_then(|pool| pool.access.as_ref()?.rules_at(slave)) {
             Some((kind, rules)) => {
                 policy.decide(Some(kind), &policy.client_rules(&client), rules, None).is_shown()

@@ -17,6 +17,7 @@ use protocol::mcp::catalog::{CARRIES_EXTENSIONS, CARRIES_TASKS};
 use protocol::mcp::era::{Era, TASKS};
 use protocol::mcp::kind::Kind;
 use protocol::mcp::subscription::{ListenEvent, MAX_LISTEN_EVENT, SubscriptionFilter};
+use protocol::mcp::task_id;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -115,6 +116,7 @@ async fn next(mut listening: Listening) -> Option<(ListenEvent, Listening)> {
         // Asked for each event: the policy may be another by now.
         let may_know = |told: EventSubject<'_>, slave: &Slave| match told {
             EventSubject::Resource(uri) => forwarder.may_read(client, uri, slave),
+            EventSubject::Task(id) => forwarder.may_use(|| client.clone(), Kind::Task, id, slave),
             EventSubject::Other => forwarder.may_use(|| client.clone(), Kind::Task, "", slave),
         };
         let due = watching.as_ref().map(|(_, due)| *due);
@@ -228,6 +230,8 @@ fn tells(slave: &Slave, era: Era) -> bool {
 #[derive(Clone, Copy)]
 enum EventSubject<'a> {
     Resource(&'a str),
+    /// A task, by its id.
+    Task(&'a str),
     /// Something of the client's own, which no rule names.
     Other,
 }
@@ -260,15 +264,23 @@ impl Attached {
                 {
                     continue;
                 }
-                Received::Event(ListenEvent::Passed(_) | ListenEvent::TaskUpdated(_))
-                    if !may_know(EventSubject::Other, &self.slave) =>
+                Received::Event(ListenEvent::TaskUpdated(update))
+                    if !may_know(EventSubject::Task(&update.id), &self.slave) =>
                 {
                     continue;
+                }
+                Received::Event(ListenEvent::Passed(message)) => {
+                    let task = task_id::of_status(&message);
+                    let subject = task.as_deref().map_or(EventSubject::Other, EventSubject::Task);
+                    if !may_know(subject, &self.slave) {
+                        continue;
+                    }
+                    Received::Event(ListenEvent::Passed(message))
                 }
                 Received::Event(ListenEvent::Watching(mut watched)) => {
                     let may_read = |uri: &String| may_know(EventSubject::Resource(uri), &self.slave);
                     watched.resource_subscriptions.retain(may_read);
-                    watched.task_ids.retain(|_| may_know(EventSubject::Other, &self.slave));
+                    watched.task_ids.retain(|id| may_know(EventSubject::Task(id), &self.slave));
                     Received::Event(ListenEvent::Watching(watched))
                 }
                 received => received,

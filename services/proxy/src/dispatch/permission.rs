@@ -1,11 +1,13 @@
 //! Which slaves of a pool a client may use, by the policy (`POLICY`). The rules about a pool are worked out when the directory is built, so
 //! that a call costs one AND of bit sets. Must not know calls.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use policy::{Annotations, Clearance, Decision, Place, Policy, Requester, RuleSet, Subject, SubjectKind};
 use protocol::mcp::catalog::CatalogEntry;
 use protocol::mcp::kind::Kind;
+use protocol::mcp::task_id::{self, TaskId};
 
 use crate::access::Grant;
 use crate::links::Slave;
@@ -20,11 +22,32 @@ pub(super) struct PoolAccess {
 /// What the rules of a pool are about.
 enum About {
     /// An entry of a list, with the rules about it at each group of slaves.
-    Entry(SubjectKind, Vec<Group>),
+    Entry(SubjectKind, Arc<[Group]>),
     /// What a request names: a method, or a resource, perhaps by a template.
     Named { kind: SubjectKind, template: Option<String>, members: Vec<Member> },
-    /// Slaves as a whole, of requests that name nothing: tasks and replies.
+    /// Tasks, by the tools that made them, which their ids name.
+    Tasks { members: Vec<Arc<Slave>>, tools: ToolRules },
+    /// Slaves as a whole, of requests that name nothing: replies.
     Slaves(Vec<Group>),
+}
+
+/// The rules about tools, by the slaves' name of each: several providers may have tools of one name.
+#[derive(Default)]
+pub(super) struct ToolRules(HashMap<Arc<str>, Vec<Arc<[Group]>>>);
+
+impl ToolRules {
+    /// Adds those about a tool.
+    pub(super) fn add(&mut self, own_name: &Arc<str>, access: &PoolAccess) {
+        if let About::Entry(_, groups) = &access.about {
+            self.0.entry(Arc::clone(own_name)).or_default().push(Arc::clone(groups));
+        }
+    }
+
+    /// Returns the rules about a task at the slave that has it. Without the tool's definition nothing is known that would allow the task.
+    fn of_task(&self, id: &TaskId<'_>, slave: &Slave) -> Option<&RuleSet> {
+        let mut groups = self.0.get(id.tool.as_str())?.iter().flat_map(|groups| groups.iter());
+        groups.find(|group| group.slaves.contains(&slave.key)).map(|group| &group.rules)
+    }
 }
 
 /// Slaves about which the rules are the same.
@@ -88,7 +111,7 @@ impl PoolAccess {
             let member = Member::of(slave);
             (member.key, policy.target(&subject, member.place(), annotations))
         });
-        Self { policy: Arc::clone(policy), about: About::Entry(subject_kind, group(rules)) }
+        Self { policy: Arc::clone(policy), about: About::Entry(subject_kind, group(rules).into()) }
     }
 
     /// Returns the access to what requests name that no list has, or that they reach by this template.
@@ -103,6 +126,12 @@ impl PoolAccess {
         Self { policy: Arc::clone(policy), about }
     }
 
+    /// Returns the access to tasks that these slaves have.
+    pub(super) fn of_tasks(policy: &Arc<Policy>, members: &[Arc<Slave>], tools: ToolRules) -> Self {
+        let about = About::Tasks { members: members.to_vec(), tools };
+        Self { policy: Arc::clone(policy), about }
+    }
+
     /// Returns the access to slaves as a whole.
     pub(super) fn of_slaves(policy: &Arc<Policy>, members: &[Arc<Slave>]) -> Self {
         let rules = members.iter().map(|slave| {
@@ -110,6 +139,11 @@ impl PoolAccess {
             (member.key, policy.target_of_place(member.place()))
         });
         Self { policy: Arc::clone(policy), about: About::Slaves(group(rules)) }
+    }
+
+    /// Returns whether requests have the arguments that rules may ask for: those of a task were judged when it was made.
+    fn has_arguments(&self) -> bool {
+        !matches!(self.about, About::Tasks { .. })
     }
 
     /// Returns the policy.
@@ -121,7 +155,7 @@ impl PoolAccess {
     pub(super) fn entry_rules(&self) -> Vec<RuleSet> {
         match &self.about {
             About::Entry(_, groups) => groups.iter().map(|group| group.rules.clone()).collect(),
-            About::Named { .. } | About::Slaves(_) => Vec::new(),
+            About::Named { .. } | About::Tasks { .. } | About::Slaves(_) => Vec::new(),
         }
     }
 
@@ -142,6 +176,16 @@ impl PoolAccess {
         match &self.about {
             About::Entry(kind, groups) => read(Some(*kind), groups),
             About::Slaves(groups) => read(None, groups),
+            About::Tasks { members, tools } => {
+                // What the id says of the tool is proven at the slave, which has sealed it.
+                let rules = task_id::with_label(name).into_iter().flat_map(|(label, id)| {
+                    let of_process = move |slave: &&Arc<Slave>| slave.state_process() == Some(label.process);
+                    let rules =
+                        move |slave: &Arc<Slave>| Some((slave.key, tools.of_task(&id, slave)?.clone()));
+                    members.iter().filter(of_process).filter_map(rules)
+                });
+                read(Some(SubjectKind::Tool), &group(rules))
+            }
             About::Named { kind, template, members } => {
                 let subject = subject(*kind, name, template.as_deref());
                 let rules = members
@@ -162,6 +206,16 @@ impl PoolAccess {
         })
     }
 
+    /// Returns whether a client may use a task of this id at a slave.
+    pub(super) fn may_use_task(&self, client: &Requester<'_>, id: &str, slave: &Slave) -> bool {
+        let About::Tasks { tools, .. } = &self.about else { return false };
+        let rules = task_id::with_label(id).and_then(|(_, id)| tools.of_task(&id, slave));
+        rules.is_some_and(|rules| {
+            let client_rules = self.policy.client_rules(client);
+            self.policy.decide(Some(SubjectKind::Tool), &client_rules, rules, None) == Decision::Allowed
+        })
+    }
+
     /// Decides on a client's message. The message is parsed only where a rule about the client asks for arguments.
     ///
     /// # Errors
@@ -174,7 +228,8 @@ impl PoolAccess {
     ) -> Result<Arc<Clearance>, Decision> {
         let client_rules = self.policy.client_rules(client);
         self.with_groups(name, |kind, groups| {
-            let asks = groups.iter().any(|group| self.policy.needs_arguments(&client_rules, &group.rules));
+            let asks = self.has_arguments()
+                && groups.iter().any(|group| self.policy.needs_arguments(&client_rules, &group.rules));
             let arguments = asks.then(|| self.policy.arguments(&client_rules, message));
             let decide =
                 |group: &Group| self.policy.decide(kind, &client_rules, &group.rules, arguments.as_ref());
@@ -197,8 +252,9 @@ impl PoolAccess {
         let Clearance { client_rules, arguments, .. } = clearance;
         self.with_groups(name, |kind, groups| {
             let may = |group: &&Group| {
-                let is_known =
-                    arguments.is_some() || !self.policy.needs_arguments(client_rules, &group.rules);
+                let is_known = arguments.is_some()
+                    || !self.has_arguments()
+                    || !self.policy.needs_arguments(client_rules, &group.rules);
                 is_known
                     && self.policy.decide(kind, client_rules, &group.rules, arguments.as_ref())
                         == Decision::Allowed

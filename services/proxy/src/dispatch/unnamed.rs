@@ -10,7 +10,7 @@ use protocol::mcp::kind::Kind;
 use protocol::mcp::members::ExactMembers;
 
 use super::offer::Schema;
-use super::permission::PoolAccess;
+use super::permission::{PoolAccess, ToolRules};
 use super::pool::{Pool, PoolParts, PoolSettings};
 use super::ready::Ready;
 use crate::access::PoolDomain;
@@ -72,7 +72,13 @@ const TASKS: &str = "tasks/*";
 const ANY: &str = "*";
 
 /// Builds the pools. `before` are those until now, whose outlier detectors are kept.
-pub(super) fn build(ready: &[Ready], settings: &PoolSettings<'_>, before: &UnnamedPools) -> UnnamedPools {
+/// `tools` returns the rules about tools.
+pub(super) fn build(
+    ready: &[Ready],
+    settings: &PoolSettings<'_>,
+    before: &UnnamedPools,
+    tools: &dyn Fn() -> ToolRules,
+) -> UnnamedPools {
     let mut pools = UnnamedPools::default();
     let pool = |kind, name: &str, serves: &dyn Fn(&CatalogServer) -> bool| {
         let slaves: Vec<&Ready> = ready.iter().filter(|slave| slave.servers().iter().any(serves)).collect();
@@ -91,7 +97,7 @@ pub(super) fn build(ready: &[Ready], settings: &PoolSettings<'_>, before: &Unnam
         };
         let access = settings.policy.map(|policy| match SubjectKind::of(kind) {
             Some(kind) => PoolAccess::of_names(policy, kind, None, members.iter()),
-            None => PoolAccess::of_slaves(policy, &members),
+            None => PoolAccess::of_tasks(policy, &members, tools()),
         });
         let parts = PoolParts {
             kind,

@@ -3,6 +3,7 @@
 use aws_lc_rs::hkdf::{self, KeyType, Prk};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use parking_lot::Mutex;
 use protocol::hex::hex;
 use protocol::link::fleet::{FleetKey, FleetProof};
 use runtime::secret::SessionKey;
@@ -21,6 +22,7 @@ pub(super) struct FleetSecrets {
     cancel: hmac::Key,
     state: hmac::Key,
     clients: hmac::Key,
+    client_ids: ClientIds,
 }
 
 impl FleetSecrets {
@@ -38,6 +40,7 @@ impl FleetSecrets {
             cancel,
             state: mac("mcp-relay state 2")?,
             clients: mac("mcp-relay clients 2")?,
+            client_ids: ClientIds::default(),
         })
     }
 
@@ -74,8 +77,42 @@ impl FleetSecrets {
 
     /// Returns the digest of a client in hex.
     pub(super) fn client_id(&self, client: &str) -> String {
-        let tag = hmac::sign(&self.clients, client.as_bytes());
-        hex(&first_half(&tag))
+        self.client_ids.get(client, || hex(&first_half(&hmac::sign(&self.clients, client.as_bytes()))))
+    }
+}
+
+/// Digests of clients that were seen recently: a client's next call has the same one.
+struct ClientIds(Mutex<Vec<Option<ClientId>>>);
+
+/// A client and its digest.
+#[derive(Clone)]
+struct ClientId {
+    client: Box<str>,
+    id: Box<str>,
+}
+
+impl ClientIds {
+    const CAPACITY: usize = 512;
+
+    /// Returns the digest of a client, which is made if it is not here.
+    fn get(&self, client: &str, make: impl FnOnce() -> String) -> String {
+        let hash = client.bytes().fold(0, |hash: usize, byte| hash.wrapping_mul(31) ^ usize::from(byte));
+        let mut entries = self.0.lock();
+        let Some(entry) = entries.get_mut(hash % Self::CAPACITY) else { return make() };
+        match entry {
+            Some(known) if *known.client == *client => known.id.to_string(),
+            _ => {
+                let id = make();
+                *entry = Some(ClientId { client: client.into(), id: id.as_str().into() });
+                id
+            }
+        }
+    }
+}
+
+impl Default for ClientIds {
+    fn default() -> Self {
+        Self(Mutex::new(vec![None; Self::CAPACITY]))
     }
 }
 
@@ -103,6 +140,20 @@ fn derive(prk: &Prk, purpose: &str) -> Result<[u8; 32], KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_client_has_one_digest_and_of_two_in_one_place_each_its_own() {
+        let ids = ClientIds::default();
+        let made = |client: &str| ids.get(client, || format!("of {client}"));
+        for round in 0..3 {
+            for number in 0..2 * ClientIds::CAPACITY {
+                let client = format!("session {number}");
+                assert_eq!(made(&client), format!("of {client}"), "round {round}");
+            }
+        }
+        assert_eq!(made("session 0"), "of session 0");
+        assert_eq!(ids.get("session 0", || "another".to_owned()), "of session 0");
+    }
 
     #[test]
     fn keys_are_derived_as_the_protocol_says() {

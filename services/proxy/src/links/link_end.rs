@@ -88,6 +88,16 @@ impl SlaveLink {
         Ok(if let Received::Later(next) = received { Some(next) } else { None })
     }
 
+    /// Passes the shortest round trip on to the calls.
+    fn set_trip(&self, shortest: Duration) {
+        let mut link = self.slave.link();
+        if let LinkState::Native(end) = &mut *link
+            && self.slave.is_current(self.generation)
+        {
+            end.set_trip(shortest);
+        }
+    }
+
     /// Updates the slave's health from its round trips.
     fn update_health(&self, trips: &RttEstimator, now: Instant) {
         let trip = trips.rtt(now);
@@ -157,7 +167,12 @@ impl LinkEnd for SlaveLink {
         Ok(())
     }
 
-    fn on_round_trip(&mut self, trips: &RttEstimator, _: Option<Duration>, now: Instant) {
+    fn on_round_trip(&mut self, trips: &RttEstimator, answered: Option<Duration>, now: Instant) {
+        if answered.is_some()
+            && let Some(shortest) = trips.shortest()
+        {
+            self.set_trip(shortest);
+        }
         self.update_health(trips, now);
     }
 

@@ -4,13 +4,12 @@
 use memchr::memmem;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
-use protocol::mcp::kind::Kind;
 use protocol::mcp::result::{ResultType, wanted_input};
 
 use super::crossing::Crossing;
 use super::errors::{self, Adapted};
 use super::rounds::{self, Round};
-use super::task_notes::TaskNote;
+use super::task_notes::TaskSubject;
 use super::tasks::Shown;
 use crate::call::{Answer, Backend, Exchange, Request};
 
@@ -24,17 +23,14 @@ pub(crate) async fn call(
     request: Box<Request>,
     exchange: &mut Exchange,
 ) -> Result<Answer, Failure> {
-    let has_tasks = request.header.kind == Some(Kind::Task) || request.header.method == "tools/call";
-    let client = has_tasks.then(|| request.header.client.clone()).flatten();
-    let note = has_tasks.then(|| TaskNote::of(&request)).flatten();
+    let subject = TaskSubject::of(&request);
     let mut answer = adapted(to.backend, name, request, exchange).await?;
-    if let Some(note) = note.filter(|_| !answer.error) {
-        note.take(&answer.payload, &to);
-    }
     // Members of these names mean a task only in results that are one, or of requests about one.
-    if has_tasks && !answer.error && is_about_task(&answer.payload) {
-        let label = exchange.label();
-        let shown = Shown { owner: to.owner, client: client.as_deref(), label: label.as_deref() };
+    if let Some(subject) = subject.filter(|_| !answer.error && is_about_task(&answer.payload)) {
+        let (origin, label) = (subject.origin(exchange.generation()), exchange.label());
+        subject.note(&answer.payload, &origin, &to);
+        let client = subject.client.as_deref();
+        let shown = Shown { owner: to.owner, client, origin: &origin, label: label.as_deref() };
         answer.payload = to.tasks.show(answer.payload, &shown);
     }
     Ok(answer)

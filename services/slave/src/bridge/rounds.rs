@@ -121,6 +121,7 @@ pub(super) fn copy(request: &Request) -> Request {
         message: request.message.clone(),
         kind: request.kind,
         name: request.name.clone(),
+        task_origin: request.task_origin.clone(),
         id: request.id.clone(),
         subject: request.subject.clone(),
         params: request.params.clone(),

@@ -1,7 +1,7 @@
 //! Ids of tasks as clients see them (2025-11-25, Tasks; the extension `io.modelcontextprotocol/tasks`): the backend's own id behind what names
-//! the backend and binds the id to one client. A proxy's label stands in front. Must not know links.
+//! the backend, its process and the tool that made the task, and binds the id to one client. A proxy's label stands in front. Must not know links.
 //!
-//! `mrt1.<backend>.<seal>.<the backend's id>`. Ids end with this process, as the tasks of its children do.
+//! Ids end with this process, and with the process of the backend.
 
 use std::fmt::Write as _;
 
@@ -9,12 +9,13 @@ use aws_lc_rs::hmac;
 use bytes::Bytes;
 use memchr::memmem;
 use protocol::mcp::splice::{Edit, range_in, splice};
+use protocol::mcp::task_id::TaskId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-/// First characters of every id.
-const PREFIX: &str = "mrt1.";
+use crate::call::TaskOrigin;
+
 /// Hex digits of the backend's digest.
 const OWNER: usize = 8;
 /// Hex digits of the seal.
@@ -31,6 +32,8 @@ pub(crate) struct TaskIds {
 pub(crate) struct TaskName {
     /// Digest of the backend's name.
     pub(crate) owner: String,
+    /// Where the task is from.
+    pub(crate) origin: TaskOrigin,
     /// The backend's own id.
     pub(crate) id: String,
 }
@@ -55,31 +58,34 @@ impl TaskIds {
         Self { key: random.then(|| hmac::Key::new(hmac::HMAC_SHA256, &bytes)) }
     }
 
-    fn seal(&self, owner: &str, client: Option<&str>, id: &str) -> Option<String> {
+    fn seal(&self, owner: &str, client: Option<&str>, origin: &TaskOrigin, id: &str) -> Option<String> {
         let mut with = hmac::Context::with_key(self.key.as_ref()?);
-        // Neither digests nor clients have a line break in them.
-        with.update(format!("{owner}\n{}\n", client.unwrap_or_default()).as_bytes());
+        // Neither digests nor clients have a line break in them, and a tool's length says where its name ends.
+        let TaskOrigin { generation, tool } = origin;
+        let (client, length) = (client.unwrap_or_default(), tool.len());
+        with.update(format!("{owner}\n{client}\n{generation}\n{length}\n{tool}\n").as_bytes());
         with.update(id.as_bytes());
         Some(hex(with.sign().as_ref(), SEAL))
     }
 
     /// Reads the id of a request, without a label; `None`: it is not one that this process gave to this client.
     pub(crate) fn read(&self, id: &str, client: Option<&str>) -> Option<TaskName> {
-        let (owner, rest) = id.strip_prefix(PREFIX)?.split_at_checked(OWNER)?;
-        let (seal, rest) = rest.strip_prefix('.')?.split_at_checked(SEAL)?;
-        let own = rest.strip_prefix('.')?;
-        let expected = self.seal(owner, client, own)?;
+        let TaskId { backend, generation, seal, tool, own } = TaskId::read(id)?;
+        let origin = TaskOrigin { generation, tool: tool.into() };
+        let expected = self.seal(backend, client, &origin, own)?;
         let same = aws_lc_rs::constant_time::verify_slices_are_equal(seal.as_bytes(), expected.as_bytes());
         same.ok()?;
-        Some(TaskName { owner: owner.to_owned(), id: own.to_owned() })
+        Some(TaskName { owner: backend.to_owned(), origin, id: own.to_owned() })
     }
 
     /// Returns what stands in front of an id, a JSON string, for a client; `None` for what is no string.
     fn prefix(&self, id: &RawValue, to: &Shown<'_>) -> Option<String> {
         let own: String = serde_json::from_str(id.get()).ok()?;
         let owner = owner_digest(to.owner);
-        let seal = self.seal(&owner, to.client, &own)?;
-        Some(format!("{}{PREFIX}{owner}.{seal}.", to.label.unwrap_or_default()))
+        let seal = self.seal(&owner, to.client, to.origin, &own)?;
+        let (generation, tool) = (to.origin.generation, to.origin.tool.to_string());
+        let id = TaskId { backend: &owner, generation, seal: &seal, tool, own: &own };
+        Some(format!("{}{}", to.label.unwrap_or_default(), id.prefix()))
     }
 
     /// Returns a `notifications/tasks/status` with the id of its task as the client is to see it; `None` where it has none.
@@ -113,6 +119,8 @@ pub(crate) struct Shown<'a> {
     /// The backend's name.
     pub(crate) owner: &'a str,
     pub(crate) client: Option<&'a str>,
+    /// Where the tasks are from.
+    pub(crate) origin: &'a TaskOrigin,
     /// The label of the proxy that the call came from.
     pub(crate) label: Option<&'a str>,
 }
@@ -151,8 +159,12 @@ mod tests {
 
     use super::*;
 
+    fn origin() -> TaskOrigin {
+        TaskOrigin { generation: 7, tool: "a tool".into() }
+    }
+
     fn shown(ids: &TaskIds, result: &str, label: Option<&str>) -> String {
-        let to = Shown { owner: "backend", client: Some("me"), label };
+        let to = Shown { owner: "backend", client: Some("me"), origin: &origin(), label };
         String::from_utf8(ids.show(Bytes::from(result.to_owned()), &to).to_vec()).unwrap()
     }
 
@@ -169,7 +181,7 @@ mod tests {
             assert_eq!(with, result.replace('@', &format!("L.{id}")));
             assert_eq!(
                 ids.read(id, Some("me")).unwrap(),
-                TaskName { owner: owner_digest("backend"), id: "a".into() }
+                TaskName { owner: owner_digest("backend"), origin: origin(), id: "a".into() }
             );
         }
         for other in [
@@ -186,7 +198,8 @@ mod tests {
     fn a_status_names_the_task_as_its_client_knows_it_and_is_else_as_it_was() {
         let ids = TaskIds::random();
         let status = r#"{"jsonrpc":"2.0","params":{"n":1e400,"taskId":"@","status":"working"},"method":"notifications/tasks/status"}"#;
-        let to = Shown { owner: "backend", client: Some("me"), label: Some("L.") };
+        let origin = origin();
+        let to = Shown { owner: "backend", client: Some("me"), origin: &origin, label: Some("L.") };
         let shown = ids.show_status(&status.replace('@', "a").into(), &to).unwrap();
         let shown = String::from_utf8(shown.to_vec()).unwrap();
         let id = shown.split("L.").nth(1).unwrap().split('"').next().unwrap();
@@ -204,11 +217,20 @@ mod tests {
             let result = serde_json::json!({ "taskId": own }).to_string();
             let value: serde_json::Value = serde_json::from_str(&shown(&ids, &result, None)).unwrap();
             let id = value["taskId"].as_str().unwrap();
-            prop_assert_eq!(ids.read(id, Some("me")).map(|task| task.id), Some(own));
+            prop_assert_eq!(ids.read(id, Some("me")).map(|task| task.id), Some(own.clone()));
             prop_assert_eq!(ids.read(id, Some("you")), None);
             prop_assert_eq!(ids.read(id, None), None);
             prop_assert_eq!(TaskIds::random().read(id, Some("me")), None);
-            let at = at % (PREFIX.len() + OWNER + SEAL + 2);
+            // Neither another process nor another tool can be named.
+            let read = TaskId::read(id).unwrap();
+            for other in [
+                TaskId { generation: 8, ..read.clone() },
+                TaskId { tool: "another".into(), ..read.clone() },
+                TaskId { backend: "01234567", ..read.clone() },
+            ] {
+                prop_assert_eq!(ids.read(&format!("{}{}", other.prefix(), other.own), Some("me")), None);
+            }
+            let at = at % (id.len() - own.len());
             let mut changed = id.to_owned();
             changed.replace_range(at..=at, "~");
             prop_assert_eq!(ids.read(&changed, Some("me")), None);

@@ -41,6 +41,15 @@ impl From<&Result<Answer, Failure>> for BackendOutcome {
     }
 }
 
+/// The tasks of one process of a backend.
+#[derive(Debug, Default)]
+pub(crate) struct TaskPages {
+    /// Number of the process; 0: it is none of this slave's.
+    pub(crate) generation: u64,
+    /// `result` values of `tasks/list`.
+    pub(crate) pages: Vec<Bytes>,
+}
+
 /// A program or built-in tool set that runs tool calls.
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Runs one call of `tool`, the backend's own name of it. Events go to `exchange`; the answer is returned.
@@ -74,10 +83,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Lists the tasks that the backend has for the session or the client of this header, whoever created them there: `result` values of
-    /// `tasks/list`. Ends at the deadline at the latest, with what has come until then. Starts no process.
-    fn tasks<'a>(&'a self, _header: &'a CallHeader, _deadline: Instant) -> BoxFuture<'a, Vec<Bytes>> {
-        Box::pin(std::future::ready(Vec::new()))
+    /// Lists the tasks that the backend has for the session or the client of this header, whoever created them there. Ends at the deadline at the latest, with what has come until then. Starts no process.
+    fn tasks<'a>(&'a self, _header: &'a CallHeader, _deadline: Instant) -> BoxFuture<'a, TaskPages> {
+        Box::pin(std::future::ready(TaskPages::default()))
     }
 
     /// Takes a notification of a session's client, where it has a process for this session alone.

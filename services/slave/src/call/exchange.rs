@@ -13,12 +13,24 @@ use super::sink::CallSink;
 /// which sends events; the executor sends the end.
 pub(crate) struct Exchange {
     sink: Box<dyn CallSink>,
+    /// Number of the process that the call was sent to last.
+    generation: u64,
 }
 
 impl Exchange {
     /// Wraps the sink of a call that starts.
     pub(crate) fn new(sink: Box<dyn CallSink>) -> Self {
-        Self { sink }
+        Self { sink, generation: 0 }
+    }
+
+    /// Notes the number of the process that the call is sent to, which is then part of the ids of the tasks that it makes.
+    pub(crate) fn note_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    /// Returns the number of the process that the call was sent to last; 0: it was none of this slave's.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Sends one JSON-RPC notification (without newlines, with the client's own progress token) to the reader.
@@ -44,7 +56,7 @@ impl Exchange {
 
     /// Replaces the sink by one that wraps it.
     pub(crate) fn wrap(self, wrap: impl FnOnce(Box<dyn CallSink>) -> Box<dyn CallSink>) -> Self {
-        Self { sink: wrap(self.sink) }
+        Self { sink: wrap(self.sink), ..self }
     }
 
     /// Notes that the backend shows life, for what the client gets no event: the call's silence timeouts start anew. May be

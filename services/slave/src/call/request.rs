@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
@@ -21,6 +22,18 @@ use serde_json::value::RawValue;
 use super::handle::CancelReason;
 use crate::splice::range_in;
 
+/// The extension of 2026-07-28 by which a server may answer with a task.
+pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
+/// Where a task is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TaskOrigin {
+    /// Number of the backend's process that has the task; 0: of a backend that is none of this slave's processes.
+    pub(crate) generation: u64,
+    /// The tool that made the task, as this slave's catalog has it.
+    pub(crate) tool: Arc<str>,
+}
+
 /// A request with its message untouched. Ranges are byte ranges of `message`.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -32,6 +45,8 @@ pub(crate) struct Request {
     pub(crate) kind: Option<Kind>,
     /// What it names, as this slave's catalog has it; empty where it names nothing.
     pub(crate) name: String,
+    /// Where the task is from that the request is about, once its id was read.
+    pub(crate) task_origin: Option<TaskOrigin>,
     /// The range of the request's id.
     pub(crate) id: Range<usize>,
     /// The range of the value that names the subject: `params.name`, `params.uri`, `params.taskId` or the same within `params.ref`.
@@ -240,6 +255,7 @@ impl Request {
             (None, None) => String::new(),
         };
         Ok(Self {
+            task_origin: None,
             id: range(id),
             kind: header.kind.or(kind),
             subject: named.map(range),
@@ -290,6 +306,18 @@ impl Request {
     /// Returns the backend's own id of the task that the request is about, where its client takes the status of it on the request's stream.
     pub(crate) fn watched_task(&self) -> Option<Box<str>> {
         (self.header.task_status && self.kind == Some(Kind::Task)).then(|| self.name.as_str().into())
+    }
+
+    /// Returns whether the answer may be a task: its client asks for one, or takes one (the extension of 2026-07-28).
+    pub(crate) fn may_become_task(&self) -> bool {
+        if self.header.method != "tools/call" {
+            return false;
+        }
+        let meta = || self.meta.as_ref().map(|range| self.json(range)).unwrap_or_default();
+        match self.header.era {
+            Era::Legacy => self.task.is_some(),
+            Era::Modern => memchr::memmem::find(meta(), TASKS_EXTENSION.as_bytes()).is_some(),
+        }
     }
 
     /// Returns what the request names, as its client wrote it: JSON; empty where it names nothing.

@@ -2,7 +2,7 @@
 //! sockets.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use link::Signal;
 use parking_lot::MutexGuard;
@@ -104,6 +104,11 @@ impl Endpoint {
         drop(state);
         self.handle(events);
         taken
+    }
+
+    /// Takes the shortest round trip of a link so far.
+    pub(crate) fn set_trip(&self, link: LinkId, shortest: Duration) {
+        self.state.lock().end.set_trip(link, shortest);
     }
 
     /// Moves the frames that a link is to send next into `frames`: at most one batch.

@@ -2,15 +2,14 @@
 //! everything. Must not know backends.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use policy::{Annotations, Decision, Place, Policy, PolicyStore, Requester, RuleSet, Subject, SubjectKind};
 use protocol::link::header::CallHeader;
-use protocol::mcp::catalog::Catalog;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use runtime::audit::{self, AuditLine};
 
+use super::registry::{BackendRegistry, Route};
 use crate::call::Request;
 use crate::metrics;
 
@@ -28,21 +27,31 @@ impl CallPolicy {
         Self(store)
     }
 
-    /// Checks a call of an entry, whose name at its backend is `own_name`.
+    /// Checks a call that has this route. One about a task is decided as a call of the tool that made the task, whatever its arguments were.
     ///
     /// # Errors
     /// The policy does not allow it; what it hides is unknown.
     pub(super) fn check(
         &self,
         request: &Request,
-        own_name: Option<&str>,
-        catalog: impl FnOnce() -> Arc<Catalog>,
+        route: &Route,
+        registry: &BackendRegistry,
     ) -> Result<(), Failure> {
         let Some(policy) = self.0.as_ref().map(PolicyStore::current) else { return Ok(()) };
         let client = requester(&request.header);
-        let kind = SubjectKind::of(request.kind);
         let name = if request.kind.is_some() { request.name.as_str() } else { &request.header.method };
-        let target = target(&policy, kind, [name, own_name.unwrap_or(name)], catalog);
+        if request.kind == Some(Kind::Task) {
+            let tool = request.task_origin.as_ref().map(|origin| &*origin.tool).unwrap_or_default();
+            let decision = task_decision(&policy, &client, &route.owner, tool, registry);
+            if decision == Decision::Allowed {
+                return Ok(());
+            }
+            record(&policy, decision, Some(SubjectKind::Tool), tool, &client);
+            return Err(failure(decision, request.kind, name));
+        }
+        let kind = SubjectKind::of(request.kind);
+        let names = [name, route.own_name.as_deref().unwrap_or(name)];
+        let target = target(&policy, kind, names, registry);
         let client_rules = policy.client_rules(&client);
         let asks = policy.needs_arguments(&client_rules, &target);
         let arguments = asks.then(|| policy.arguments(&client_rules, &request.message));
@@ -60,6 +69,19 @@ impl CallPolicy {
         self.0.as_ref().map(PolicyStore::current).is_none_or(|policy| {
             let target = policy.target_of_place(place(&BTreeMap::new()));
             policy.decide(None, &policy.client_rules(&requester(header)), &target, None) == Decision::Allowed
+        })
+    }
+
+    /// Returns whether the client of a call may use a task that this tool of a backend has made.
+    pub(super) fn may_use_task(
+        &self,
+        header: &CallHeader,
+        backend: &str,
+        tool: &str,
+        registry: &BackendRegistry,
+    ) -> bool {
+        self.0.as_ref().map(PolicyStore::current).is_none_or(|policy| {
+            task_decision(&policy, &requester(header), backend, tool, registry) == Decision::Allowed
         })
     }
 
@@ -82,16 +104,30 @@ fn target(
     policy: &Policy,
     kind: Option<SubjectKind>,
     names: [&str; 2],
-    catalog: impl FnOnce() -> Arc<Catalog>,
+    registry: &BackendRegistry,
 ) -> RuleSet {
     let labels = BTreeMap::new();
     let Some(kind) = kind else { return policy.target_of_place(place(&labels)) };
     let annotations = (kind == SubjectKind::Tool).then(|| {
-        let catalog = catalog();
+        let catalog = registry.catalog().borrow().clone();
         let entry = catalog.tools.iter().find(|entry| entry.name == names[0]);
         entry.map(|entry| Annotations::of(&entry.definition)).unwrap_or_default()
     });
     policy.target(&Subject::named(kind, names[0], names[1]), place(&labels), annotations)
+}
+
+/// Decides on a task by the tool that made it. Without the tool's definition nothing is known of it that would allow it.
+fn task_decision(
+    policy: &Policy,
+    client: &Requester<'_>,
+    backend: &str,
+    tool: &str,
+    registry: &BackendRegistry,
+) -> Decision {
+    let Some(own_name) = registry.own_tool_name(backend, tool) else { return Decision::Hidden(None) };
+    let kind = Some(SubjectKind::Tool);
+    let target = target(policy, kind, [tool, &own_name], registry);
+    policy.decide(kind, &policy.client_rules(client), &target, None)
 }
 
 fn failure(decision: Decision, kind: Option<Kind>, name: &str) -> Failure {

@@ -143,6 +143,13 @@ impl BackendRegistry {
         found.unwrap_or_else(|| Err(Failure::UnknownTask("its backend is gone".into())))
     }
 
+    /// Returns the backend's own name of a tool of the catalog, where it is this backend's; `None`: it is not, at present.
+    pub(super) fn own_tool_name(&self, backend: &str, tool: &str) -> Option<String> {
+        let route =
+            self.routes.load().exact(Kind::Tool, tool)?.ok().filter(|route| route.owner == backend)?;
+        Some(route.own_name.clone().unwrap_or_else(|| tool.to_owned()))
+    }
+
     /// Returns the route to a resource; `None` where no backend that can run has it.
     pub(super) fn resource(&self, uri: &str) -> Option<Arc<Route>> {
         self.routes.load().resource(uri)?.ok()

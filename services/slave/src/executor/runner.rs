@@ -14,6 +14,7 @@ use protocol::mcp::failure::{Failure, modern_status};
 use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::SessionLevels;
 use runtime::activity::Activity;
+use runtime::call_lines::Lines;
 use runtime::telemetry::LogContext;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ use crate::bridge::{self, Crossing, OpenAsks, ParkedCalls, TaskIds, TaskName};
 use crate::call::{Answer, CallEnd, CallSink, CancelReason, Exchange, Request};
 use crate::metrics;
 use crate::outcome::BackendOutcome;
-use crate::task_owners::TaskOwners;
+use crate::task_owners::{TaskKey, TaskOwners};
 use crate::trace::CallTrace;
 
 /// A call that arrived.
@@ -98,13 +99,7 @@ impl CallRunner {
         };
         let (mut request, route) = match admitted {
             Ok(admitted) => admitted,
-            Err(failure) => {
-                metrics::record_refusal(&failure);
-                lines.record_end(failure.spec().kind);
-                let end = CallEnd::failed(&failure, era);
-                trace.finish(BackendOutcome::from(&Err(failure)));
-                return exchange.end(end);
-            }
+            Err(failure) => return refuse(failure, era, &lines, trace, exchange),
         };
         request.cancel_reason = call.reason.clone();
         request.parent = trace.set_tool(&request.name, request.json(&request.id));
@@ -148,14 +143,13 @@ impl CallRunner {
         let owner = self.take_task(&mut request).inspect_err(|why| log_refusal("", why))?;
         let refused = |why: &Failure| log_refusal(&request.name, why);
         let route = match owner {
-            Some(owner) => self.registry.of_digest(&owner).inspect_err(refused)?,
+            Some(owner) => self.route_of_task(&request, &owner).inspect_err(refused)?,
             None => self.registry.find(&request, self.wait).await.inspect_err(refused)?,
         };
         if request.header.era == Era::Modern {
             route.param_headers.check(&request).inspect_err(refused)?;
         }
-        let catalog = || self.registry.catalog().borrow().clone();
-        self.policy.check(&request, route.own_name.as_deref(), catalog).inspect_err(refused)?;
+        self.policy.check(&request, &route, &self.registry).inspect_err(refused)?;
         Ok((request, route))
     }
 
@@ -165,9 +159,25 @@ impl CallRunner {
             return Ok(None);
         }
         let task = self.tasks.read(&request.name, request.header.client.as_deref());
-        let TaskName { owner, id } = task.ok_or_else(|| Failure::UnknownTask(request.name.clone()))?;
+        let TaskName { owner, origin, id } =
+            task.ok_or_else(|| Failure::UnknownTask(request.name.clone()))?;
         request.name = id;
+        request.task_origin = Some(origin);
         Ok(Some(owner))
+    }
+
+    /// Returns the route to the backend that has a task, whose name has this digest.
+    fn route_of_task(&self, request: &Request, owner: &str) -> Result<Arc<Route>, Failure> {
+        let route = self.registry.of_digest(owner)?;
+        let client = request.header.client.as_deref();
+        let generation = request.task_origin.as_ref().map_or(0, |origin| origin.generation);
+        let process = client.filter(|_| route.backend.has_own_processes()).map(Into::into);
+        let (backend, id) = (route.owner.as_str().into(), request.name.as_str().into());
+        let key = TaskKey { backend, process, generation, id };
+        if self.owners.is_of_another(&key, client, Instant::now()) {
+            return Err(Failure::UnknownTask("its backend has given its id to another client's".into()));
+        }
+        Ok(route)
     }
 
     /// Waits for a permit and runs the call on its backend.
@@ -198,6 +208,14 @@ impl CallRunner {
         }
         answer
     }
+}
+
+/// Ends a call that did not come to run.
+fn refuse(failure: Failure, era: Era, lines: &Lines, trace: CallTrace, exchange: Exchange) {
+    metrics::record_refusal(&failure);
+    lines.record_end(failure.spec().kind);
+    exchange.end(CallEnd::failed(&failure, era));
+    trace.finish(BackendOutcome::from(&Err(failure)));
 }
 
 /// Returns the end of a call.

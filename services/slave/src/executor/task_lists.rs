@@ -1,6 +1,7 @@
 //! Lists of tasks (2025-11-25, Tasks, "Listing Tasks"): those that one client has at all backends, under the ids by which it asks for them.
 //! Must not know how backends are asked.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::permission::CallPolicy;
 use super::registry::BackendRegistry;
 use crate::bridge::{Shown, TaskIds};
-use crate::call::{CallEnd, CallSink};
-use crate::task_owners::TaskOwners;
+use crate::call::{CallEnd, CallSink, TaskOrigin, TaskPages};
+use crate::task_owners::{OwnTask, TaskOwners};
 
 /// Longest wait for a backend. One that is slower is left out, or what it has told until then is taken.
 const BACKEND_TIMEOUT: Duration = Duration::from_secs(2);
@@ -94,9 +95,7 @@ impl TaskLists {
     /// Returns the client's tasks by id, as it is to see them, in the order of the backends and of their lists. A backend that does not
     /// answer is left out.
     async fn tasks(&self, header: &CallHeader, label: Option<&str>) -> Vec<(String, String)> {
-        let Some(client) = header.client.as_deref().filter(|_| self.policy.may_use_slave(header)) else {
-            return Vec::new();
-        };
+        let Some(client) = header.client.as_deref() else { return Vec::new() };
         let owned = self.owners.of_client(client, std::time::Instant::now());
         if owned.is_empty() {
             return Vec::new();
@@ -106,13 +105,21 @@ impl TaskLists {
         backends.retain(|(name, _)| owned.contains_key(name.as_str()));
         let pages = backends.iter().map(|(_, backend)| backend.tasks(header, deadline));
         let (mut tasks, mut bytes) = (Vec::new(), 0);
-        for ((name, _), pages) in backends.iter().zip(join_all(pages).await) {
+        for ((name, _), listed) in backends.iter().zip(join_all(pages).await) {
             let Some(own) = owned.get(name.as_str()) else { continue };
-            let to = Shown { owner: name, client: Some(client), label };
+            let TaskPages { generation, pages } = listed;
+            // One of another process that had the same id is none of these.
+            let tool_of = |id: String| own.get(&OwnTask { generation, id: id.into() });
+            let mut allowed: HashMap<&Arc<str>, bool> = HashMap::new();
             for page in pages.iter().filter_map(|page| TaskPage::read(page)) {
-                for task in
-                    page.tasks.iter().filter(|task| task.id().is_some_and(|id| own.contains(id.as_str())))
-                {
+                for task in &page.tasks {
+                    let Some(tool) = task.id().and_then(tool_of) else { continue };
+                    let may_use = || self.policy.may_use_task(header, name, tool, &self.registry);
+                    if !*allowed.entry(tool).or_insert_with(may_use) {
+                        continue;
+                    }
+                    let origin = TaskOrigin { generation, tool: Arc::clone(tool) };
+                    let to = Shown { owner: name, client: Some(client), origin: &origin, label };
                     let shown = self.ids.show(Bytes::copy_from_slice(task.json.as_bytes()), &to);
                     bytes += shown.len();
                     if bytes > MAX_LIST {

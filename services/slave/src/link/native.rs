@@ -136,9 +136,10 @@ impl LinkEnd for NativeLink<'_> {
         Ok(())
     }
 
-    fn on_round_trip(&mut self, _: &RttEstimator, answered: Option<Duration>, _: Instant) {
-        if let Some(trip) = answered {
+    fn on_round_trip(&mut self, trips: &RttEstimator, answered: Option<Duration>, _: Instant) {
+        if let Some((trip, shortest)) = answered.zip(trips.shortest()) {
             self.round_trips.record(trip);
+            self.endpoint.set_trip(self.id, shortest);
         }
     }
 

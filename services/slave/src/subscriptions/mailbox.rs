@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use protocol::mcp::subscription::{MAX_SUBSCRIBED, ResourceUpdate};
 use tokio::sync::watch;
 
+use crate::call::TaskOrigin;
+
 /// Most notifications that wait for one client, and their bytes. Those beyond are dropped.
 const MAX_NOTICES: usize = 64;
 const MAX_NOTICE_BYTES: usize = 256 * 1024;
@@ -18,8 +20,16 @@ const MAX_NOTICE_BYTES: usize = 256 * 1024;
 pub(crate) struct Notice {
     /// The whole message on one line, as the backend wrote it.
     pub(crate) message: Bytes,
-    /// The backend whose task the message is about.
-    pub(crate) task_of: Option<Arc<str>>,
+    /// The task that the message is about.
+    pub(crate) task: Option<NoticedTask>,
+}
+
+/// The task that a notification is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NoticedTask {
+    /// The backend's name.
+    pub(crate) backend: Arc<str>,
+    pub(crate) origin: TaskOrigin,
 }
 
 /// What a reader takes.
@@ -172,7 +182,7 @@ mod tests {
     }
 
     fn notice(text: &str) -> Notice {
-        Notice { message: Bytes::from(text.to_owned()), task_of: None }
+        Notice { message: Bytes::from(text.to_owned()), task: None }
     }
 
     #[tokio::test]

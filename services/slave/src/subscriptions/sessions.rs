@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_notification_reaches_one_stream_of_its_client_and_no_other_client_s() {
         let sessions = SessionSubscriptions::default();
-        let notice = Notice { message: "{}".into(), task_of: None };
+        let notice = Notice { message: "{}".into(), task: None };
         let to_session = |session: &str, client: Option<&str>| Addressee::Session {
             session: session.into(),
             client: client.map(Into::into),

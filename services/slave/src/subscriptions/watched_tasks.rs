@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::mailbox::{Mailbox, Notice};
+use super::mailbox::{Mailbox, Notice, NoticedTask};
 
 /// What the backend says of its notifications of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,17 +22,25 @@ enum Consent {
     Refused,
 }
 
+/// One who reads of a task: the mailbox, and the task as it is to be shown.
+struct Reader {
+    mailbox: Arc<Mailbox>,
+    task: NoticedTask,
+}
+
 /// A task with those who read of it.
 #[derive(Default)]
 struct Task {
-    readers: HashMap<u64, Arc<Mailbox>>,
+    readers: HashMap<u64, Reader>,
     consent: Consent,
 }
 
 #[derive(Default)]
 struct State {
-    /// By the backend's own id.
-    tasks: HashMap<String, Task>,
+    /// By the number of the backend's process, and its own id.
+    tasks: HashMap<(u64, String), Task>,
+    /// The number of the process that runs.
+    generation: Option<u64>,
     /// The request by which the backend was asked last, and the tasks that it names.
     asked: Option<(u64, Vec<String>)>,
     last_reader: u64,
@@ -47,7 +56,7 @@ pub(crate) struct WatchedTasks {
 /// The wish of one client for notifications of one task, until it is dropped.
 pub(crate) struct TaskWatch {
     watched: Arc<WatchedTasks>,
-    id: String,
+    key: (u64, String),
     reader: u64,
 }
 
@@ -59,26 +68,31 @@ impl Default for WatchedTasks {
 
 impl WatchedTasks {
     /// Puts notifications of the task with the backend's id `id` into a mailbox from now on.
-    pub(crate) fn watch(self: &Arc<Self>, id: &str, mailbox: &Arc<Mailbox>) -> TaskWatch {
+    /// One of another process than that which runs is refused.
+    pub(crate) fn watch(self: &Arc<Self>, id: &str, task: NoticedTask, mailbox: &Arc<Mailbox>) -> TaskWatch {
+        let key = (task.origin.generation, id.to_owned());
         let reader = {
             let state = &mut *self.state.lock();
             state.last_reader += 1;
-            let task = state.tasks.entry(id.to_owned()).or_default();
-            if task.consent == Consent::Refused {
-                task.consent = Consent::Asked;
+            let is_gone = state.generation.is_some_and(|running| running != key.0);
+            let watched = state.tasks.entry(key.clone()).or_default();
+            if is_gone {
+                watched.consent = Consent::Refused;
+            } else if watched.consent == Consent::Refused {
+                watched.consent = Consent::Asked;
             }
-            task.readers.insert(state.last_reader, Arc::clone(mailbox));
+            watched.readers.insert(state.last_reader, Reader { mailbox: Arc::clone(mailbox), task });
             state.last_reader
         };
         self.notify();
-        TaskWatch { watched: Arc::clone(self), id: id.to_owned(), reader }
+        TaskWatch { watched: Arc::clone(self), key, reader }
     }
 
     /// Returns what the backend is to be asked for, in order: all but what it has refused.
     pub(crate) fn ids(&self) -> Vec<String> {
         let state = self.state.lock();
         let wanted = state.tasks.iter().filter(|(_, task)| task.consent != Consent::Refused);
-        let mut ids: Vec<String> = wanted.map(|(id, _)| id.clone()).collect();
+        let mut ids: Vec<String> = wanted.map(|((_, id), _)| id.clone()).collect();
         ids.sort_unstable();
         ids
     }
@@ -86,6 +100,17 @@ impl WatchedTasks {
     /// Returns the changes of [`Self::ids`] and of what the backend says.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Records that the process of this number runs. Tasks of others are refused.
+    pub(crate) fn on_started(&self, generation: u64) {
+        {
+            let state = &mut *self.state.lock();
+            state.generation = Some(generation);
+            let gone = state.tasks.iter_mut().filter(|((of, _), _)| *of != generation);
+            gone.for_each(|(_, task)| task.consent = Consent::Refused);
+        }
+        self.notify();
     }
 
     /// Records that the backend is asked for these tasks by a request, in place of the one before.
@@ -109,8 +134,9 @@ impl WatchedTasks {
             let Some((_, asked)) = state.asked.as_ref().filter(|(known, _)| *known == request) else {
                 return;
             };
+            let Some(generation) = state.generation else { return };
             for id in asked {
-                if let Some(task) = state.tasks.get_mut(id) {
+                if let Some(task) = state.tasks.get_mut(&(generation, id.clone())) {
                     task.consent = if is_given(id) { Consent::Given } else { Consent::Refused };
                 }
             }
@@ -118,12 +144,15 @@ impl WatchedTasks {
         self.notify();
     }
 
-    /// Passes a notification of a task on. Returns false where nobody gets it.
-    pub(crate) fn deliver(&self, id: &str, notice: &Notice) -> bool {
+    /// Passes a notification of a task of the process that runs on. Returns false where nobody gets it.
+    pub(crate) fn deliver(&self, id: &str, message: &Bytes) -> bool {
         let state = self.state.lock();
-        let readers = state.tasks.get(id).into_iter().flat_map(|task| task.readers.values());
+        let Some(generation) = state.generation else { return false };
+        let task = state.tasks.get(&(generation, id.to_owned()));
+        let notice = |task: &NoticedTask| Notice { message: message.clone(), task: Some(task.clone()) };
         // Each one, whether or not one before it has room.
-        readers.fold(false, |taken, mailbox| mailbox.put_notice(notice.clone()) || taken)
+        let readers = task.into_iter().flat_map(|task| task.readers.values());
+        readers.fold(false, |taken, reader| reader.mailbox.put_notice(notice(&reader.task)) || taken)
     }
 
     /// Records that the backend does not run any more. Its tasks end with it, and their ids may come to be others'.
@@ -143,12 +172,12 @@ impl WatchedTasks {
 impl TaskWatch {
     /// Returns a future of whether the backend sends notifications of the task. Cancel-safe.
     pub(crate) fn confirmed(&self) -> impl Future<Output = bool> + Send + use<> {
-        let (watched, id) = (Arc::clone(&self.watched), self.id.clone());
+        let (watched, key) = (Arc::clone(&self.watched), self.key.clone());
         async move {
             let mut changes = watched.changes();
             loop {
                 changes.mark_unchanged();
-                match watched.state.lock().tasks.get(&id).map(|task| task.consent) {
+                match watched.state.lock().tasks.get(&key).map(|task| task.consent) {
                     Some(Consent::Given) => return true,
                     Some(Consent::Refused) | None => return false,
                     Some(Consent::Asked) => {}
@@ -165,10 +194,10 @@ impl Drop for TaskWatch {
     fn drop(&mut self) {
         {
             let state = &mut *self.watched.state.lock();
-            let Some(task) = state.tasks.get_mut(&self.id) else { return };
+            let Some(task) = state.tasks.get_mut(&self.key) else { return };
             task.readers.remove(&self.reader);
             if task.readers.is_empty() {
-                state.tasks.remove(&self.id);
+                state.tasks.remove(&self.key);
             }
         }
         self.watched.notify();
@@ -180,20 +209,26 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::call::TaskOrigin;
     use crate::subscriptions::mailbox::Mail;
 
     fn ids(ids: &[&str]) -> Vec<String> {
         ids.iter().map(|id| (*id).to_owned()).collect()
     }
 
-    fn notice(text: &'static str) -> Notice {
-        Notice { message: text.into(), task_of: Some("backend".into()) }
+    fn of(generation: u64, tool: &str) -> NoticedTask {
+        NoticedTask { backend: "backend".into(), origin: TaskOrigin { generation, tool: tool.into() } }
+    }
+
+    fn notice(text: &'static str, tool: &str) -> Notice {
+        Notice { message: text.into(), task: Some(of(1, tool)) }
     }
 
     #[tokio::test]
     async fn the_answer_to_the_last_request_says_which_tasks_are_told_of() {
         let (watched, mailbox) = (Arc::new(WatchedTasks::default()), Mailbox::new());
-        let (one, two) = (watched.watch("1", &mailbox), watched.watch("2", &mailbox));
+        watched.on_started(1);
+        let (one, two) = (watched.watch("1", of(1, "t"), &mailbox), watched.watch("2", of(1, "t"), &mailbox));
         assert_eq!(watched.ids(), ["1", "2"]);
         assert!(one.confirmed().now_or_never().is_none());
         watched.on_asked(7, &ids(&["1"]));
@@ -206,7 +241,7 @@ mod tests {
             [Some(false), Some(true)]
         );
         assert_eq!(watched.ids(), ["2"], "not what was refused");
-        let again = watched.watch("1", &mailbox);
+        let again = watched.watch("1", of(1, "t"), &mailbox);
         assert_eq!(watched.ids(), ["1", "2"], "another one asks again");
         watched.on_asked(9, &ids(&["1", "2"]));
         watched.on_refused(9);
@@ -216,23 +251,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_readers_of_a_task_get_what_the_backend_says_and_none_after_its_process() {
-        let (watched, boxes) =
-            (Arc::new(WatchedTasks::default()), [Mailbox::new(), Mailbox::new(), Mailbox::new()]);
-        let watches = boxes.each_ref().map(|mailbox| watched.watch("1", mailbox));
+    async fn all_readers_of_a_task_get_what_its_process_says_and_nothing_of_another_one() {
+        let watched = Arc::new(WatchedTasks::default());
+        let boxes = [Mailbox::new(), Mailbox::new(), Mailbox::new()];
+        let early = watched.watch("1", of(0, "t"), &boxes[0]);
+        assert!(early.confirmed().now_or_never().is_none(), "nothing runs");
+        watched.on_started(1);
+        assert_eq!(early.confirmed().now_or_never(), Some(false), "its process is gone");
+        let watches = [0, 1, 2].map(|at| watched.watch("1", of(1, &format!("tool {at}")), &boxes[at]));
         let mut readers = [boxes[0].reader(), boxes[2].reader()];
-        assert!(watched.deliver("1", &notice("a")), "though nobody reads the second");
-        for reader in &mut readers {
-            assert_eq!(reader.next().now_or_never(), Some(Mail::Notice(notice("a"))));
+        assert!(watched.deliver("1", &"a".into()), "though nobody reads the second");
+        for (reader, tool) in readers.iter_mut().zip(["tool 0", "tool 2"]) {
+            assert_eq!(reader.next().now_or_never(), Some(Mail::Notice(notice("a", tool))));
+            assert_eq!(reader.next().now_or_never(), None, "once");
         }
-        assert!(!watched.deliver("2", &notice("b")));
+        assert!(!watched.deliver("2", &"b".into()));
         watched.reset();
-        assert!(!watched.deliver("1", &notice("c")), "an id of the next process may be another's task");
+        watched.on_started(2);
+        assert!(!watched.deliver("1", &"c".into()), "an id of the next process may be another's task");
         assert_eq!(watches[0].confirmed().now_or_never(), Some(false));
-        let next = watched.watch("1", &boxes[0]);
-        drop(watches);
-        assert!(watched.deliver("1", &notice("d")), "those of before take nothing with them");
-        assert_eq!(readers[0].next().now_or_never(), Some(Mail::Notice(notice("d"))));
+        let late = watched.watch("1", of(1, "t"), &boxes[0]);
+        assert_eq!(late.confirmed().now_or_never(), Some(false));
+        let next = watched.watch("1", of(2, "t"), &boxes[0]);
+        drop((watches, late, early));
+        assert!(watched.deliver("1", &"d".into()), "those of before take nothing with them");
+        let expected = Notice { message: "d".into(), task: Some(of(2, "t")) };
+        assert_eq!(readers[0].next().now_or_never(), Some(Mail::Notice(expected)));
         assert!(readers[1].next().now_or_never().is_none());
         drop(next);
     }

@@ -36,7 +36,7 @@ async fn a_call_that_waits_is_decided_again() {
     let running = ops.start(McpRequest::tool(1, "sleep", sleep_args(600.0, 1))).await;
     proxy.log.wait_for("Forwarding request to slave").await;
     let mut waiting = dev.start(McpRequest::tool(2, "echo", json!({ "text": "x" }))).await;
-    waits(&proxy).await;
+    waits(proxy.http).await;
     files.change(&proxy, "allow: [{ who: { key: dev }, tools: sleep }, { who: { key: ops } }]\n").await;
     assert_eq!(waiting.finish().await.kind(), "unknown_tool");
     drop(running);

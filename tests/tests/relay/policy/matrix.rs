@@ -236,33 +236,6 @@ async fn a_call_that_is_run_again_or_moves_is_decided_again() {
 }
 
 #[tokio::test]
-async fn a_task_of_before_is_reached_only_by_who_may_still_use_something_of_its_slave() {
-    let able = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
-    let files = Files::new("allow: [{ who: { key: dev }, tools: arguments }]\n");
-    let (proxy, fixture) = (files.proxy().start_proxy().await, Fixture::default());
-    let setup = Setup::slave("one", proxy.link);
-    let _slave =
-        fixture.serve_with(setup, &[("FIXTURE_ERA", "modern"), ("FIXTURE_TASKS", "1")]).start_slave().await;
-    let dev = client(&proxy, "dev");
-    dev.lists(&["arguments"]).await;
-    let request = |method: &str, params: Value| {
-        McpRequest::new(1, method, params).meta("io.modelcontextprotocol/clientCapabilities", able.clone())
-    };
-    let made = dev.request(request("tools/call", json!({ "name": "arguments" }))).await;
-    let id = made.result()["taskId"].as_str().unwrap().to_owned();
-    let about = async |method: &str| {
-        let answer = dev.request(request(method, json!({ "taskId": id }))).await;
-        if answer.response().get("result").is_some() { "ok".to_owned() } else { answer.kind().to_owned() }
-    };
-    assert_eq!(about("tasks/get").await, "ok");
-    files.change(&proxy, "allow: [{ who: { key: ops }, tools: '*' }]\n").await;
-    dev.lists(&[]).await;
-    for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
-        assert_eq!(about(method).await, "unknown_task", "{method}");
-    }
-}
-
-#[tokio::test]
 async fn a_subscription_tells_only_of_what_its_client_may_read_now() {
     let open = "allow: [{ who: { key: [dev, ops] }, tools: '*', resources: 'res:*' }]\n";
     let files = Files::new(open);

@@ -75,6 +75,19 @@ tests:
     assert_eq!(run(&["policy", "check"]).await, 64);
 }
 
+#[tokio::test]
+async fn a_file_without_tests_passes_none_of_them() {
+    for policy in ["allow: [{ who: anyone }]\n", "allow: [{ who: anyone }]\ntests: []\n"] {
+        let files = Files::new(policy);
+        let path = files.path("policy.yaml").to_str().unwrap().to_owned();
+        let setup = Setup::bare("policy").env("POLICY", path);
+        let mut test = setup.clone().args(&["policy", "test"]).spawn();
+        assert_eq!(code(&mut test).await, 64, "{policy}");
+        test.log.wait_for("it has no tests").await;
+        assert_eq!(code(&mut setup.args(&["policy", "check"]).spawn()).await, 0, "{policy}");
+    }
+}
+
 #[test]
 fn an_explanation_names_the_quotas_and_rate_limits_of_the_client_and_the_tool() {
     let files = Files::new(

@@ -1,25 +1,34 @@
 //! The ways on which a request that was allowed is decided again before it is somewhere else: it waits, is run again, or moves. For each
 //! kind of what is asked for, and each kind of who asks.
 
+use std::net::SocketAddr;
+
 use futures_util::future::join_all;
 use harness::client::{Client, McpRequest, Pending};
 use harness::issuer::{SigningKey, TestIssuer};
 use harness::rawslave::{OpenCall, RawSlave, dial, text_result};
 use harness::relay::{CODE, Proxy};
+use harness::tls::{Authority, tunnel};
 use harness::wait;
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::handshake::SlaveHello;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
+use rcgen::SanType;
 use serde_json::{Value, json};
 
-use super::{Files, client, waits};
+use super::{Files, waits};
 
 const RESOURCE: &str = "https://relay.example/mcp";
 
 /// What a rule may say of the one client, and the credential that is asked for below.
-const WHO: [&str; 4] =
-    ["{ key: dev }", "{ group: token-group }", "{ subject: ada, issuer: 'http://*' }", "{ scope: reads }"];
+const WHO: [&str; 5] = [
+    "{ key: dev }",
+    "{ group: token-group }",
+    "{ subject: ada, issuer: 'http://*' }",
+    "{ scope: reads }",
+    "{ certificate: 'ann@*' }",
+];
 
 /// What can be asked for, and how whoever may not is told.
 const KINDS: [(&str, &str); 3] = [
@@ -68,9 +77,9 @@ async fn listed(client: &Client, is_there: bool) {
 }
 
 /// A slave that takes one call at a time.
-async fn slave(proxy: &Proxy, ops: &Client) -> RawSlave {
+async fn slave(proxy: &Proxy, link: SocketAddr, ops: &Client) -> RawSlave {
     let before = proxy.log.len();
-    let mut slave = dial(proxy.link).await;
+    let mut slave = dial(link).await;
     let hello = SlaveHello { capacity: 1, ..slave.hello("one") };
     slave.authenticate_as(CODE, hello).await;
     let tool = json!({ "name": "read", "inputSchema": { "type": "object" }, "annotations": { "readOnlyHint": true } });
@@ -95,6 +104,9 @@ async fn fail(slave: &mut RawSlave, opened: &OpenCall) {
 struct Scene {
     files: Files,
     proxy: Proxy,
+    /// The ports without TLS, of clients and of slaves.
+    http: SocketAddr,
+    link: SocketAddr,
     ops: Client,
     client: Client,
     course: usize,
@@ -105,14 +117,14 @@ impl Scene {
     async fn outcome(&mut self, way: Way, who: &str, method: &str, is_allowed: bool) -> String {
         self.course += 1;
         self.files.change(&self.proxy, &allowing(who, self.course)).await;
-        let mut slave = slave(&self.proxy, &self.ops).await;
+        let mut slave = slave(&self.proxy, self.link, &self.ops).await;
         listed(&self.client, true).await;
         let first = if way == Way::Wait { &self.ops } else { &self.client };
         let mut running = first.start(request(method)).await;
         let opened = slave.receive_open().await;
         let waiting = if way == Way::Wait { Some(self.client.start(request(method)).await) } else { None };
         if waiting.is_some() {
-            waits(&self.proxy).await;
+            waits(self.http).await;
         }
         if !is_allowed {
             self.files.change(&self.proxy, NOBODY_ELSE).await;
@@ -122,7 +134,7 @@ impl Scene {
             Way::Wait => slave.end(opened.call, 0, &result(method)).await,
             Way::Retry => fail(&mut slave, &opened).await,
             Way::Move => {
-                let other = self::slave(&self.proxy, &self.ops).await;
+                let other = self::slave(&self.proxy, self.link, &self.ops).await;
                 std::mem::replace(&mut slave, other).disconnect();
             }
         }
@@ -162,10 +174,29 @@ async fn decided_again(way: Way, who: &str, issuer: &TestIssuer, token: &str) {
         files.proxy().env("PUBLIC_URL", RESOURCE).env("RETRY_IDEMPOTENT", "1").env("LINK_GRACE", "0.3");
     // The slave of this test answers only while it is read from.
     let setup = setup.env("LINK_PING_TIMEOUT_MS", "60000");
-    let proxy = setup.env("AUTH_ISSUERS", files.path("issuers.yaml").to_str().unwrap()).start_proxy().await;
-    let of_token = Client::modern(proxy.http).with_header("authorization", &format!("Bearer {token}"));
-    let asking = if who.contains("key") { client(&proxy, "dev") } else { of_token };
-    let mut scene = Scene { client: asking, ops: client(&proxy, "ops"), files, proxy, course: 0 };
+    let mut setup = setup.env("AUTH_ISSUERS", files.path("issuers.yaml").to_str().unwrap());
+    let (servers, clients) = (Authority::default(), Authority::default());
+    let by_certificate = who.contains("certificate");
+    if by_certificate {
+        let own = servers.issue("proxy", &["localhost", "127.0.0.1"]);
+        let files = [("TLS_CERT", own.cert), ("TLS_KEY", own.key), ("TLS_HTTP_CLIENT_CA", clients.root())];
+        for (variable, file) in files {
+            setup = setup.env(variable, file.to_str().unwrap());
+        }
+    }
+    let proxy = setup.start_proxy().await;
+    let (mut http, mut link, mut ann) = (proxy.http, proxy.link, None);
+    if by_certificate {
+        let of_ann = clients.issue_as("ann", &[], |params| {
+            params.subject_alt_names = vec![SanType::Rfc822Name("ann@team.example".try_into().unwrap())];
+        });
+        ann = Some(Client::modern(tunnel(http, servers.client(Some(&of_ann))).await));
+        (http, link) = (tunnel(http, servers.client(None)).await, tunnel(link, servers.client(None)).await);
+    }
+    let bearer = |text: &str| Client::modern(http).with_header("authorization", &format!("Bearer {text}"));
+    let asking = if who.contains("key") { bearer("key-of-dev") } else { bearer(token) };
+    let client = ann.unwrap_or(asking);
+    let mut scene = Scene { client, ops: bearer("key-of-ops"), files, proxy, http, link, course: 0 };
     for (method, unknown) in KINDS {
         assert_eq!(scene.outcome(way, who, method, true).await, "ok", "{way:?} {who} {method}");
         let expected = match way {

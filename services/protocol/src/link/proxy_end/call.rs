@@ -8,6 +8,7 @@ use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, Seq};
 use crate::link::journal::Journal;
 use crate::link::limits::MAX_CHUNKS_UNDER_WAY;
+use crate::link::window::GrantedWindow;
 use crate::mcp::failure::Failure;
 
 /// How long a call may take.
@@ -76,6 +77,8 @@ pub(super) struct Call<S> {
     pub(super) credited: Seq,
     /// Bytes taken by the reader since credit was last sent.
     pub(super) uncredited: usize,
+    /// What the slave may send and the reader has not taken.
+    pub(super) window: GrantedWindow,
     /// The last chunk of the `end` has come.
     pub(super) ended: bool,
     /// The client cannot come back to the call: the slave is told so by the frame that ends it.
@@ -83,7 +86,7 @@ pub(super) struct Call<S> {
 }
 
 impl<S: Sink> Call<S> {
-    pub(super) fn new(sink: S, request: Journal) -> Self {
+    pub(super) fn new(sink: S, request: Journal, window: GrantedWindow) -> Self {
         Self {
             sink,
             reader: Reader::Listening,
@@ -101,6 +104,7 @@ impl<S: Sink> Call<S> {
             unread_since: None,
             credited: 0,
             uncredited: 0,
+            window,
             ended: false,
             forget: false,
         }
@@ -125,16 +129,21 @@ impl<S: Sink> Call<S> {
     }
 
     /// Returns whether so much was taken since the last credit that the slave must be told.
-    pub(super) fn owes_credit(&self, window: usize) -> bool {
+    pub(super) fn owes_credit(&self) -> bool {
         let chunks = self.acknowledged - self.credited;
-        self.uncredited >= window / 4 || chunks >= MAX_CHUNKS_UNDER_WAY / 4
+        self.uncredited >= self.window.bytes() / 4 || chunks >= MAX_CHUNKS_UNDER_WAY / 4
     }
 
-    /// Returns the position to tell the slave, and counts it as told.
-    pub(super) fn take_credit(&mut self) -> Seq {
+    /// Returns whether the slave could send faster if the call had a larger window.
+    pub(super) fn is_window_short(&mut self, trip: Option<Duration>, now: Instant) -> bool {
+        self.window.is_short(self.uncredited, self.unread_bytes, trip, now)
+    }
+
+    /// Returns the credit for what was taken, which counts as sent.
+    pub(super) fn credit_frame(&mut self, id: CallId) -> Frame {
         self.uncredited = 0;
         self.credited = self.acknowledged;
-        self.acknowledged
+        Frame { aux: self.window.doublings(), ..Frame::bare(FrameKind::Credit, id, self.acknowledged) }
     }
 
     /// Ends the call for its reader with a failure, unless it has ended.

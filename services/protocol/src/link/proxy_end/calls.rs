@@ -10,6 +10,7 @@ use super::state::ProxyEnd;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, Seq};
 use crate::link::journal::{Journal, MessageHeader};
+use crate::link::window::{FAR_DOUBLINGS, GrantedWindow, LONG_TRIP, MAX_FAR_CALLS, MAX_GRANTED, doubled};
 use crate::mcp::failure::Failure;
 
 /// The slave cannot take a call now: there is no link.
@@ -32,8 +33,15 @@ impl<S: Sink> ProxyEnd<S> {
             return Err(NotLinked);
         }
         let aux = u16::try_from(header.len()).unwrap_or(u16::MAX);
-        let chunk = MessageHeader { kind: FrameKind::Open, flags: Flags::NONE, aux };
+        let mut window = GrantedWindow::new(self.limits.window);
         let mut request = Journal::new(&self.request_limits);
+        let is_far = self.begins_far();
+        if is_far {
+            window.begin_far();
+            request.grow_window(FAR_DOUBLINGS);
+        }
+        let flags = if is_far { Flags::FAR } else { Flags::NONE };
+        let chunk = MessageHeader { kind: FrameKind::Open, flags, aux };
         // Copying a small message saves a frame; a long one keeps its memory and follows its header.
         if message.len() <= self.request_limits.chunk.saturating_sub(header.len()) {
             let mut whole = BytesMut::with_capacity(header.len() + message.len());
@@ -41,12 +49,22 @@ impl<S: Sink> ProxyEnd<S> {
             whole.extend_from_slice(&message);
             request.write(chunk, whole.freeze());
         } else {
-            request.write(MessageHeader { flags: Flags::MORE, ..chunk }, Bytes::copy_from_slice(header));
+            request.write(
+                MessageHeader { flags: flags.with(Flags::MORE), ..chunk },
+                Bytes::copy_from_slice(header),
+            );
             request.write(chunk, message);
         }
-        self.calls.insert(id, Call::new(sink, request));
+        self.calls.insert(id, Call::new(sink, request, window));
         self.outbox.enqueue_call(id);
         Ok(())
+    }
+
+    /// Returns whether a new call begins with the windows of a long way: few others are under way, and not too much was granted to them.
+    fn begins_far(&self) -> bool {
+        self.trip.is_some_and(|trip| trip >= LONG_TRIP)
+            && self.calls.len() < MAX_FAR_CALLS
+            && self.granted() + doubled(self.limits.window, FAR_DOUBLINGS) <= MAX_GRANTED
     }
 
     /// Limits the time of a call from now on; without this it has no limit.
@@ -126,10 +144,20 @@ impl<S: Sink> ProxyEnd<S> {
                 // The slave keeps all of the call until it is told to forget it.
                 self.send_cancel(cancel);
             }
-        } else if on_link && !call.ended && call.owes_credit(self.limits.window) {
-            call.take_credit();
-            self.outbox.enqueue_control(Frame::bare(FrameKind::Credit, id, seq));
+        } else if on_link && !call.ended && call.owes_credit() {
+            let is_short = call.is_window_short(self.trip, now);
+            self.send_credit(id, is_short);
         }
+    }
+
+    /// Sends a call's credit, with a larger window if that would help and the calls of this slave were not granted too much.
+    fn send_credit(&mut self, id: CallId, is_short: bool) {
+        let granted = if is_short { self.granted() } else { 0 };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if is_short && granted + call.window.bytes() <= MAX_GRANTED {
+            call.window.grow();
+        }
+        self.outbox.enqueue_control(call.credit_frame(id));
     }
 
     /// Returns the number of calls whose readers have taken nothing for so long, though there is something.

@@ -32,6 +32,7 @@ impl<S: Sink> ProxyEnd<S> {
             FrameKind::Credit => {
                 if let Some(call) = self.calls.get_mut(&frame.call) {
                     call.request.acknowledge(frame.seq)?;
+                    call.request.grow_window(frame.aux);
                     Self::enqueue(&mut self.outbox, frame.call, call);
                 }
             }
@@ -70,8 +71,7 @@ impl<S: Sink> ProxyEnd<S> {
                 self.stats.resumed += 1;
                 // The slave may be waiting for credit of what the reader took since `attach` was sent.
                 if call.acknowledged > call.credited {
-                    let credit = Frame::bare(FrameKind::Credit, frame.call, call.take_credit());
-                    self.outbox.enqueue_control(credit);
+                    self.outbox.enqueue_control(call.credit_frame(frame.call));
                 }
             }
             CallLocation::OnLink => {
@@ -89,7 +89,6 @@ impl<S: Sink> ProxyEnd<S> {
 
     fn receive_chunk(&mut self, frame: Frame, now: Instant) -> Result<(), LinkError> {
         let id = frame.call;
-        let window = self.limits.window;
         let Some(call) = self.calls.get_mut(&id) else {
             self.events.push_back(ProxyEvent::UnknownCall(frame.kind));
             return Ok(());
@@ -98,7 +97,7 @@ impl<S: Sink> ProxyEnd<S> {
             self.receive_gone(id, frame.flags);
             return Ok(());
         }
-        Self::check_chunk(call, &frame, window)?;
+        Self::check_chunk(call, &frame)?;
         let bytes = frame.payload.len();
         if !call.is_being_sent() {
             // Only a slave that has all of the `open` sends chunks: it need not be kept.
@@ -124,7 +123,7 @@ impl<S: Sink> ProxyEnd<S> {
         Ok(())
     }
 
-    fn check_chunk(call: &Call<S>, frame: &Frame, window: usize) -> Result<(), LinkError> {
+    fn check_chunk(call: &Call<S>, frame: &Frame) -> Result<(), LinkError> {
         // An end before all of the `open` was sent is a refusal; an event cannot come before that.
         let early_event = call.is_being_sent() && frame.kind == FrameKind::Event;
         if call.ended || call.location != CallLocation::OnLink || early_event {
@@ -136,6 +135,7 @@ impl<S: Sink> ProxyEnd<S> {
         if call.partial.is_some_and(|kind| kind != frame.kind) {
             return Err(ReassemblyError::Mixed(frame.kind).into());
         }
+        let window = call.window.bytes();
         let fits = call.unread_bytes + frame.payload.len() <= window;
         if !fits || call.next - call.acknowledged >= MAX_CHUNKS_UNDER_WAY {
             return Err(LinkError::Overrun { window });

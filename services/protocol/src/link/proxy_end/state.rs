@@ -37,6 +37,8 @@ pub struct ProxyEnd<S> {
     /// Whether the rest of a part of the catalog is not wanted.
     pub(super) skips_catalog: bool,
     pub(super) linked: bool,
+    /// Shortest round trip of the link, once one was measured.
+    pub(super) trip: Option<Duration>,
     /// When the grace for a broken link is over.
     pub(super) grace_ends_at: Option<Instant>,
     /// When the readers of calls that wait for the slave learn that it is probably dead.
@@ -59,6 +61,7 @@ impl<S: Sink> ProxyEnd<S> {
             catalog: Reassembler::new(MAX_CATALOG),
             skips_catalog: false,
             linked: false,
+            trip: None,
             grace_ends_at: None,
             loss_reported_at: None,
             next_timeout_check: None,
@@ -105,6 +108,7 @@ impl<S: Sink> ProxyEnd<S> {
     /// `window` is the credit window in bytes that the slave announced for each call.
     pub fn link_up(&mut self, window: u32) {
         self.linked = true;
+        self.trip = None;
         self.request_limits.window = window as usize;
         self.grace_ends_at = None;
         self.loss_reported_at = None;
@@ -121,8 +125,19 @@ impl<S: Sink> ProxyEnd<S> {
             call.location = CallLocation::Attaching;
             call.queued = false;
             self.outbox.enqueue_control(Frame::bare(FrameKind::Attach, *id, call.next));
-            self.outbox.enqueue_control(Frame::bare(FrameKind::Credit, *id, call.take_credit()));
+            self.outbox.enqueue_control(call.credit_frame(*id));
         }
+    }
+
+    /// Takes the shortest round trip of the link so far. Over a long one, calls get larger windows where that lets their results come
+    /// faster.
+    pub fn set_trip(&mut self, trip: Duration) {
+        self.trip = Some(trip);
+    }
+
+    /// Returns the bytes that calls were granted beyond their first windows.
+    pub(super) fn granted(&self) -> usize {
+        self.calls.values().map(|call| call.window.granted()).sum()
     }
 
     /// Ends the link. Calls of which not all of the `open` was sent may go elsewhere; the others wait for the grace.

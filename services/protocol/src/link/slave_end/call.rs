@@ -7,6 +7,7 @@ use crate::link::ids::{LinkId, Seq};
 use crate::link::journal::Journal;
 use crate::link::limits::LinkLimits;
 use crate::link::reassembler::Reassembler;
+use crate::link::window::GrantedWindow;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallState {
@@ -43,6 +44,8 @@ pub(super) struct Call {
     pub(super) credited: Seq,
     /// Bytes of the `open` received since credit was last sent.
     pub(super) uncredited: usize,
+    /// What the proxy may send of the `open` without credit.
+    pub(super) window: GrantedWindow,
     /// Events and end.
     pub(super) response: Journal,
     /// `accepted` was sent, or something else told the proxy that the call is here.
@@ -58,8 +61,15 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Makes a call of which nothing has come, opened on `link` by a proxy of `fleet`. `limits.window` is what that proxy announced.
-    pub(super) fn new(link: LinkId, fleet: FleetKeys, request: Reassembler, limits: &LinkLimits) -> Self {
+    /// Makes a call of which nothing has come, opened on `link` by a proxy of `fleet`. `limits.window` is what that proxy announced, `window`
+    /// what this slave did.
+    pub(super) fn new(
+        link: LinkId,
+        fleet: FleetKeys,
+        request: Reassembler,
+        limits: &LinkLimits,
+        window: usize,
+    ) -> Self {
         Self {
             state: CallState::Receiving,
             fleet,
@@ -69,6 +79,7 @@ impl Call {
             request,
             credited: 0,
             uncredited: 0,
+            window: GrantedWindow::new(window),
             response: Journal::new(limits),
             accepted: false,
             queued: false,

@@ -13,6 +13,7 @@ use crate::link::ids::{CallId, LinkId};
 use crate::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY, MAX_HEADER};
 use crate::link::outbox::ACK_DELAY;
 use crate::link::reassembler::{Reassembled, Reassembler, ReassemblyError};
+use crate::link::window::FAR_DOUBLINGS;
 use crate::mcp::era::Era;
 use crate::mcp::failure::Failure;
 
@@ -83,7 +84,7 @@ impl SlaveEnd {
                 self.send_gone(link, id);
                 return Ok(());
             }
-            self.begin(link, id);
+            self.begin(link, id, frame.flags.has(Flags::FAR));
         } else if !self.is_open_to(link, id) {
             // A proxy of another fleet has taken this proxy's instance and this id: the call never comes to run here.
             if frame.seq == 0 {
@@ -114,12 +115,17 @@ impl SlaveEnd {
         self.enqueue_control(link, Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, id, 0) });
     }
 
-    fn begin(&mut self, link: LinkId, id: CallId) {
+    fn begin(&mut self, link: LinkId, id: CallId, is_far: bool) {
         let Some(peer) = self.links.get(&link).map(|link| link.peer) else { return };
         let window = usize::try_from(peer.window).unwrap_or(usize::MAX);
         let limits = LinkLimits { window, ..self.limits.clone() };
         let request = Reassembler::new(self.limits.message + MAX_HEADER);
-        self.calls.insert(id, Call::new(link, peer.fleet, request, &limits));
+        let mut call = Call::new(link, peer.fleet, request, &limits, self.limits.window);
+        if is_far {
+            call.window.begin_far();
+            call.response.grow_window(FAR_DOUBLINGS);
+        }
+        self.calls.insert(id, call);
     }
 
     fn start(&mut self, link: LinkId, id: CallId, whole: &Reassembled, now: Instant) {
@@ -150,7 +156,7 @@ impl SlaveEnd {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.uncredited += bytes;
         let chunks = call.request.next() - call.credited;
-        let owes = call.uncredited >= self.limits.window / 4 || chunks >= MAX_CHUNKS_UNDER_WAY / 4;
+        let owes = call.uncredited >= call.window.bytes() / 4 || chunks >= MAX_CHUNKS_UNDER_WAY / 4;
         if owes && let Some(link) = self.links.get_mut(&link) {
             link.owed_credits.insert(id);
         }
@@ -160,6 +166,7 @@ impl SlaveEnd {
         let id = frame.call;
         let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
         self.journal_bytes -= call.response.acknowledge(frame.seq)?;
+        call.response.grow_window(frame.aux);
         call.stalled_since = None;
         if call.producer_waits && !call.is_full() {
             call.producer_waits = false;

@@ -29,6 +29,8 @@ pub(super) struct Link {
     pub(super) pending_accepted: VecDeque<(Instant, CallId)>,
     /// Calls whose `open` was not whole when so much of it had come that the proxy must be told.
     pub(super) owed_credits: HashSet<CallId>,
+    /// Shortest round trip, once one was measured.
+    pub(super) trip: Option<Duration>,
 }
 
 /// The slave's end of all links of one process, with its calls.
@@ -105,6 +107,13 @@ impl SlaveEnd {
         (calls().map(|c| c.response.bytes()).sum(), calls().map(|c| c.request.pending_bytes()).sum())
     }
 
+    /// Takes the shortest round trip of a link so far ([`crate::link::window`]).
+    pub fn set_trip(&mut self, link: LinkId, trip: Duration) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.trip = Some(trip);
+        }
+    }
+
     /// Starts a link, which is sent the catalog.
     pub fn link_up(&mut self, link: LinkId, peer: ProxyPeer) {
         let unlimited = LinkLimits { window: usize::MAX, ..self.limits.clone() };
@@ -114,6 +123,7 @@ impl SlaveEnd {
             catalogs: Journal::new(&unlimited),
             pending_accepted: VecDeque::new(),
             owed_credits: HashSet::new(),
+            trip: None,
         };
         self.links.insert(link, state);
         let whole = self.catalog.clone();

@@ -38,7 +38,7 @@ impl SlaveEnd {
     pub fn poll_transmit(&mut self, link: LinkId, now: Instant) -> Option<Frame> {
         self.clock = Some(now);
         self.enqueue_due_accepted(link, now);
-        self.enqueue_owed_credits(link);
+        self.enqueue_owed_credits(link, now);
         let to = self.links.get_mut(&link)?;
         if let Some(frame) = to.outbox.next_control(now) {
             return Some(frame);
@@ -73,16 +73,22 @@ impl SlaveEnd {
             call.accepted = true;
         }
     }
-    /// Queues credit for the calls that are owed some and whose `open` has still not come in full.
-    fn enqueue_owed_credits(&mut self, link: LinkId) {
+
+    /// Queues credit for the calls that are owed some and whose `open` has still not come in full: with larger windows where round trips
+    /// hold it up, since the slave keeps all of it anyway.
+    fn enqueue_owed_credits(&mut self, link: LinkId, now: Instant) {
         let Some(to) = self.links.get_mut(&link) else { return };
         for id in to.owed_credits.drain() {
             let is_receiving =
                 |call: &&mut Call| call.state == CallState::Receiving && call.link == Some(link);
             let Some(call) = self.calls.get_mut(&id).filter(is_receiving) else { continue };
+            if call.window.is_short(call.uncredited, 0, to.trip, now) {
+                call.window.grow();
+            }
             call.uncredited = 0;
             call.credited = call.request.next();
-            to.outbox.enqueue_control(Frame::bare(FrameKind::Credit, id, call.credited));
+            let credit = Frame::bare(FrameKind::Credit, id, call.credited);
+            to.outbox.enqueue_control(Frame { aux: call.window.doublings(), ..credit });
         }
     }
 }

@@ -239,7 +239,7 @@ impl FailureKind {
             Self::BodyTooLarge => row(413, 413, -32600, "body_too_large", "Send less, or raise MAX_BODY_BYTES."),
             Self::HeadTimeout => row(408, 408, -32600, "head_timeout", "Send the head of a request at once."),
             Self::BodyTimeout => row(408, 408, -32600, "body_timeout", "Send the body without long pauses."),
-            Self::Unauthorized => row(401, 401, -31014, "unauthorized", "Send a key from AUTH_BEARER_KEYS, or a token from an issuer of AUTH_ISSUERS.").legacy_code(-32001),
+            Self::Unauthorized => row(401, 401, -31014, "unauthorized", "Send a key from AUTH_BEARER_KEYS, or a token from an issuer of AUTH_ISSUERS; operators send a key from OPS_KEYS where it is set.").legacy_code(-32001),
             Self::AnonymousRefused => row(401, 401, -31015, "anonymous_refused", "Set AUTH_BEARER_KEYS at the server and send one of the keys, or set ALLOW_ANONYMOUS=1 there.").legacy_code(-32001),
             Self::KeyForbidden => row(403, 403, -32600, "key_forbidden", "Send a key of AUTH_BEARER_KEYS for tools, one of OPS_KEYS for operators' endpoints."),
             Self::Forbidden => row(403, 403, -31018, "forbidden", "Use other arguments, or ask the operator: the policy does not allow these."),

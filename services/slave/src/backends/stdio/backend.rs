@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::link::header::CallHeader;
 use protocol::mcp::call_message::{CallRules, MessageCheck, MessageShape, ProgressToken};
@@ -31,7 +30,7 @@ use super::{messages, request, tasks};
 use crate::backends::context::BackendContext;
 use crate::backends::history::{LogCapture, ProcessHistory};
 use crate::backends::redactor::Redactor;
-use crate::call::{Answer, Backend, Exchange, Request};
+use crate::call::{Answer, Backend, Exchange, Request, TaskPages};
 use crate::client_streams::ProcessStreams;
 use crate::identity_tokens::IdentityTokens;
 use crate::launcher::Launcher;
@@ -166,10 +165,13 @@ impl StdioBackend {
     }
 
     /// Lists the tasks of the running child; none while none runs.
-    pub(super) async fn list_tasks(&self, deadline: Instant) -> Vec<Bytes> {
+    pub(super) async fn list_tasks(&self, deadline: Instant) -> TaskPages {
         match self.current.load_full() {
-            Some(ready) => tasks::list(&ready.session, &ready.facts, deadline).await,
-            None => Vec::new(),
+            Some(ready) => TaskPages {
+                generation: ready.session.generation,
+                pages: tasks::list(&ready.session, &ready.facts, deadline).await,
+            },
+            None => TaskPages::default(),
         }
     }
 
@@ -189,6 +191,8 @@ impl StdioBackend {
             // No server of this era gives one out, and the slave's own have been taken before: the call would begin anew, unasked.
             return Err(Failure::StateLost);
         }
+        check_origin(request, ready.session.generation)?;
+        exchange.note_generation(ready.session.generation);
         let token = request.progress_token.clone().map(|range| request.message.slice(range));
         let logs = log_reader(request);
         if let LogWish::AtLeast(level) = logs.wish {
@@ -311,6 +315,16 @@ impl StdioBackend {
     }
 }
 
+/// Refuses a request about a task of another process, which the process of this number may have given the same id.
+fn check_origin(request: &Request, generation: u64) -> Result<(), Failure> {
+    match &request.task_origin {
+        Some(origin) if origin.generation != generation => {
+            Err(Failure::UnknownTask("it ended with the process of its backend".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns who reads log messages of a call: legacy clients get what the server sends or their session asked for; modern ones ask for
 /// them on each request (2026-07-28, Logging).
 fn log_reader(request: &Request) -> LogReader {
@@ -368,7 +382,7 @@ impl Backend for StdioBackend {
         tasks::carried(facts).into_iter().collect()
     }
 
-    fn tasks<'a>(&'a self, _: &'a CallHeader, deadline: Instant) -> BoxFuture<'a, Vec<Bytes>> {
+    fn tasks<'a>(&'a self, _: &'a CallHeader, deadline: Instant) -> BoxFuture<'a, TaskPages> {
         Box::pin(self.list_tasks(deadline))
     }
 

@@ -62,6 +62,11 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
+    /// Returns whether nothing of the request follows.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(self, Self::Result(_) | Self::Error(_) | Self::Failed(_))
+    }
+
     /// Returns how the request ended, for its metric.
     pub(super) fn outcome(&self) -> CallOutcome {
         match self {

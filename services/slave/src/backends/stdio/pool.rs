@@ -26,7 +26,7 @@ use super::messages;
 use super::sharing::ChildRules;
 use super::tasks;
 use crate::backends::shutdown::{ShutdownGroup, ShutdownGuard};
-use crate::call::{Answer, Backend, Exchange, Request};
+use crate::call::{Answer, Backend, Exchange, Request, TaskPages};
 use crate::metrics::ChildEnd;
 use crate::subscriptions::WatchedResources;
 use child::Child;
@@ -140,13 +140,13 @@ impl Backend for PooledBackend {
         tasks::carried(facts).into_iter().chain(notifies).collect()
     }
 
-    fn tasks<'a>(&'a self, header: &'a CallHeader, deadline: Instant) -> BoxFuture<'a, Vec<Bytes>> {
+    fn tasks<'a>(&'a self, header: &'a CallHeader, deadline: Instant) -> BoxFuture<'a, TaskPages> {
         Box::pin(async move {
             let key = ChildKey::of(header, self.0.rules.owner);
             let child = self.0.leases.lock().get(&key);
             match child {
                 Some(child) => child.backend.list_tasks(deadline).await,
-                None => Vec::new(),
+                None => TaskPages::default(),
             }
         })
     }

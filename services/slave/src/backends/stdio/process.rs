@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use protocol::mcp::failure::Failure;
@@ -20,6 +21,9 @@ use crate::metrics::Exit;
 
 /// The time in which output that was written before a child ended is still read.
 const STDERR_GRACE: Duration = Duration::from_secs(2);
+
+/// Number of the next child.
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
 /// A running child with the tasks that serve its pipes. Dropping it kills the child's process group.
 pub(super) struct RunningProcess {
@@ -62,7 +66,8 @@ impl RunningProcess {
         let (child, Pipes { stdin, stdout, stderr }) = child::spawn(&backend.server, &backend.launcher)?;
         backend.history.set_pid(child.pid());
         let other = stdin.as_fd().try_clone_to_owned().ok();
-        let (session, messages) = Session::new(Arc::clone(&backend.name), other);
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        let (session, messages) = Session::new(Arc::clone(&backend.name), other, generation);
         let mut tasks = JoinSet::new();
         let writer = tasks.spawn(child::write(stdin, messages));
         let logged = Arc::clone(backend);

@@ -28,7 +28,7 @@ use crate::call::{ASKABLE, ClientRequest};
 use crate::client_streams::ProcessStreams;
 use crate::metrics::{self, DropReason};
 use crate::splice::{range_in, strip_newlines};
-use crate::subscriptions::{Notice, WatchedResources};
+use crate::subscriptions::WatchedResources;
 
 /// UTF-8's byte order mark.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -334,8 +334,7 @@ impl OutputReader {
     /// Passes a notification of a task on to those who listen for it.
     fn on_task(&self, line: &Bytes, params: &RawValue) -> bool {
         let Some(TaskUpdate { id, .. }) = TaskUpdate::of_params(params) else { return false };
-        let task_of = Some(Arc::clone(&self.session.backend));
-        self.watched.tasks.deliver(&id, &Notice { message: line.clone(), task_of })
+        self.watched.tasks.deliver(&id, line)
     }
 
     /// Passes the status of a task on: to a call in flight about it, else to the stream of its client.
@@ -352,9 +351,11 @@ impl OutputReader {
             return false;
         }
         // One whose client is not known is nobody's.
-        let Some(owner) = self.streams.task_owner(backend, id) else { return false };
+        let Some((owner, task)) = self.streams.task_owner(backend, self.session.generation, id) else {
+            return false;
+        };
         self.session.pass_task_status(line, id, range_in(line, raw))
-            || self.streams.deliver_task_status(&owner, backend, line)
+            || self.streams.deliver_task_status(&owner, task, line)
     }
 
     /// Passes a notification of an extension on: to the call that it is for, else to the stream of the client whose process the child is.

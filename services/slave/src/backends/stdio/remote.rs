@@ -47,7 +47,7 @@ impl Inbox for SessionInbox {
 impl RemoteSession {
     /// Begins to carry messages. The first one opens the connection.
     pub(super) fn start(backend: &Arc<StdioBackend>, server: &HttpServer) -> io::Result<Self> {
-        let (session, messages) = Session::new(Arc::clone(&backend.name), None);
+        let (session, messages) = Session::new(Arc::clone(&backend.name), None, 0);
         let (redactor, odd) = (backend.redactor.clone(), Arc::clone(&backend.odd));
         let reader = OutputReader::new(Arc::clone(&session), redactor, odd, backend.max_output)
             .with_watched(Arc::clone(&backend.watched))

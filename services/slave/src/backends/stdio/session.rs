@@ -81,10 +81,15 @@ impl RequestTable {
     }
 }
 
+/// A session, and the messages that are to be written to the child.
+type NewSession = (Arc<Session>, mpsc::Receiver<Bytes>);
+
 /// The session with one child.
 pub(super) struct Session {
     /// The backend's name.
     pub(super) backend: Arc<str>,
+    /// Number of the child, which may number its tasks anew; 0: of a server that is no child.
+    pub(super) generation: u64,
     /// Lists of which the child says that they changed.
     pub(super) changed_lists: ChangedLists,
     /// The level of log messages that the child was told.
@@ -98,12 +103,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Returns a session, and the messages that are to be written to the child.
-    /// `stdin` is another descriptor of the child's standard input, by which it is found out whether the child reads.
-    pub(super) fn new(backend: Arc<str>, stdin: Option<OwnedFd>) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
+    /// Returns a session. `stdin` is another descriptor of the child's standard input, by which it is found out whether the child reads.
+    pub(super) fn new(backend: Arc<str>, stdin: Option<OwnedFd>, generation: u64) -> NewSession {
         let (outbox, messages) = mpsc::channel(MAX_UNSENT);
         let session = Self {
             backend,
+            generation,
             changed_lists: ChangedLists::default(),
             log_level: ChildLogLevel::default(),
             outbox,
@@ -304,12 +309,10 @@ impl Session {
     /// Fails all requests, those that wait and those that come later: the child is gone.
     pub(super) fn close(&self, failure: &Failure) {
         self.release_stdin();
-        let mut table = self.table.lock();
+        let table = &mut *self.table.lock();
         table.closed = Some(failure.clone());
-        let pending = std::mem::take(&mut table.pending);
         table.late.clear();
-        drop(table);
-        for (_, pending) in pending {
+        for pending in std::mem::take(&mut table.pending).into_values() {
             let _ = pending.incoming.send(Incoming::Failed(failure.clone()));
         }
     }
@@ -366,21 +369,13 @@ impl OutboundRequest {
     /// Returns the next message. Cancel-safe. An answer or a failure is the last one.
     pub(super) async fn next(&mut self) -> Incoming {
         let next = self.arrivals.recv().await.unwrap_or(Incoming::Failed(Failure::Internal));
-        match next {
-            Incoming::Alive => {
-                self.waiting.sign.store(false, Ordering::Relaxed);
-                return next;
-            }
-            Incoming::Progress { .. }
-            | Incoming::Log(_)
-            | Incoming::Extension(_)
-            | Incoming::TaskStatus { .. }
-            | Incoming::Request(_)
-            | Incoming::Withdrawn(_) => {
-                self.waiting.bytes.fetch_sub(next.size(), Ordering::Relaxed);
-                return next;
-            }
-            _ => {}
+        if matches!(next, Incoming::Alive) {
+            self.waiting.sign.store(false, Ordering::Relaxed);
+            return next;
+        }
+        if !next.is_last() {
+            self.waiting.bytes.fetch_sub(next.size(), Ordering::Relaxed);
+            return next;
         }
         self.ended = true;
         if let Some((method, sent)) = self.timed.take() {

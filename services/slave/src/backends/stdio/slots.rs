@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_abandoned_call_keeps_its_slot_until_it_is_answered_or_for_a_while() {
-        let (slots, (session, _messages)) = (slots(1), Session::new("b".into(), None));
+        let (slots, (session, _messages)) = (slots(1), Session::new("b".into(), None, 1));
         for answers in [true, false] {
             let mut slot = slots.take("b").await.unwrap();
             slot.sent(&session, 7);
