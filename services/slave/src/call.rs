@@ -21,5 +21,5 @@ pub(crate) use exchange::Exchange;
 pub(crate) use execute::Execute;
 pub use handle::CallHandle;
 pub(crate) use handle::CancelReason;
-pub(crate) use request::{Request, TASKS_EXTENSION, TaskOrigin};
+pub(crate) use request::{Request, TaskOrigin};
 pub use sink::{CallSink, SinkClosed};

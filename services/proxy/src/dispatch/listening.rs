@@ -264,11 +264,6 @@ impl Attached {
                 {
                     continue;
                 }
-                Received::Event(ListenEvent::TaskUpdated(update))
-                    if !may_know(EventSubject::Task(&update.id), &self.slave) =>
-                {
-                    continue;
-                }
                 Received::Event(ListenEvent::Passed(message)) => {
                     let task = task_id::of_status(&message);
                     let subject = task.as_deref().map_or(EventSubject::Other, EventSubject::Task);
@@ -276,6 +271,11 @@ impl Attached {
                         continue;
                     }
                     Received::Event(ListenEvent::Passed(message))
+                }
+                Received::Event(ListenEvent::TaskUpdated(update))
+                    if !may_know(EventSubject::Task(&update.id), &self.slave) =>
+                {
+                    continue;
                 }
                 Received::Event(ListenEvent::Watching(mut watched)) => {
                     let may_read = |uri: &String| may_know(EventSubject::Resource(uri), &self.slave);

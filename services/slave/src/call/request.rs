@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::mcp::envelope::Text;
-use protocol::mcp::era::Era;
+use protocol::mcp::era::{Era, TASKS};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
@@ -21,9 +21,6 @@ use serde_json::value::RawValue;
 
 use super::handle::CancelReason;
 use crate::splice::range_in;
-
-/// The extension of 2026-07-28 by which a server may answer with a task.
-pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 /// Where a task is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -316,7 +313,7 @@ impl Request {
         let meta = || self.meta.as_ref().map(|range| self.json(range)).unwrap_or_default();
         match self.header.era {
             Era::Legacy => self.task.is_some(),
-            Era::Modern => memchr::memmem::find(meta(), TASKS_EXTENSION.as_bytes()).is_some(),
+            Era::Modern => memchr::memmem::find(meta(), TASKS.as_bytes()).is_some(),
         }
     }
 

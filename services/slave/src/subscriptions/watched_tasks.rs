@@ -22,24 +22,25 @@ enum Consent {
     Refused,
 }
 
-/// One who reads of a task: the mailbox, and the task as it is to be shown.
-struct Reader {
-    mailbox: Arc<Mailbox>,
-    task: NoticedTask,
+/// A task: processes of a backend may give out the same ids.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct TaskKey {
+    generation: u64,
+    /// The backend's own id.
+    id: String,
 }
 
-/// A task with those who read of it.
-#[derive(Default)]
+/// What is watched of a task, and who reads it.
 struct Task {
-    readers: HashMap<u64, Reader>,
+    noticed: NoticedTask,
+    readers: HashMap<u64, Arc<Mailbox>>,
     consent: Consent,
 }
 
 #[derive(Default)]
 struct State {
-    /// By the number of the backend's process, and its own id.
-    tasks: HashMap<(u64, String), Task>,
-    /// The number of the process that runs.
+    tasks: HashMap<TaskKey, Task>,
+    /// Number of the process that runs; `None`: none does, or its number is not known yet.
     generation: Option<u64>,
     /// The request by which the backend was asked last, and the tasks that it names.
     asked: Option<(u64, Vec<String>)>,
@@ -56,7 +57,7 @@ pub(crate) struct WatchedTasks {
 /// The wish of one client for notifications of one task, until it is dropped.
 pub(crate) struct TaskWatch {
     watched: Arc<WatchedTasks>,
-    key: (u64, String),
+    key: TaskKey,
     reader: u64,
 }
 
@@ -67,21 +68,25 @@ impl Default for WatchedTasks {
 }
 
 impl WatchedTasks {
-    /// Puts notifications of the task with the backend's id `id` into a mailbox from now on.
-    /// One of another process than that which runs is refused.
-    pub(crate) fn watch(self: &Arc<Self>, id: &str, task: NoticedTask, mailbox: &Arc<Mailbox>) -> TaskWatch {
-        let key = (task.origin.generation, id.to_owned());
+    /// Puts notifications of the task with the backend's id `id` into a mailbox from now on. One of a process that has ended is refused.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        id: &str,
+        noticed: NoticedTask,
+        mailbox: &Arc<Mailbox>,
+    ) -> TaskWatch {
+        let key = TaskKey { generation: noticed.origin.generation, id: id.to_owned() };
         let reader = {
             let state = &mut *self.state.lock();
             state.last_reader += 1;
-            let is_gone = state.generation.is_some_and(|running| running != key.0);
-            let watched = state.tasks.entry(key.clone()).or_default();
-            if is_gone {
-                watched.consent = Consent::Refused;
-            } else if watched.consent == Consent::Refused {
-                watched.consent = Consent::Asked;
+            let is_over = state.generation.is_some_and(|running| running != key.generation);
+            let consent = if is_over { Consent::Refused } else { Consent::Asked };
+            let new = || Task { noticed, readers: HashMap::new(), consent };
+            let task = state.tasks.entry(key.clone()).or_insert_with(new);
+            if task.consent == Consent::Refused {
+                task.consent = consent;
             }
-            watched.readers.insert(state.last_reader, Reader { mailbox: Arc::clone(mailbox), task });
+            task.readers.insert(state.last_reader, Arc::clone(mailbox));
             state.last_reader
         };
         self.notify();
@@ -92,7 +97,7 @@ impl WatchedTasks {
     pub(crate) fn ids(&self) -> Vec<String> {
         let state = self.state.lock();
         let wanted = state.tasks.iter().filter(|(_, task)| task.consent != Consent::Refused);
-        let mut ids: Vec<String> = wanted.map(|((_, id), _)| id.clone()).collect();
+        let mut ids: Vec<String> = wanted.map(|(key, _)| key.id.clone()).collect();
         ids.sort_unstable();
         ids
     }
@@ -102,13 +107,14 @@ impl WatchedTasks {
         self.changes.subscribe()
     }
 
-    /// Records that the process of this number runs. Tasks of others are refused.
-    pub(crate) fn on_started(&self, generation: u64) {
+    /// Records that the process of this number runs: tasks of others are over.
+    pub(crate) fn begin(&self, generation: u64) {
         {
             let state = &mut *self.state.lock();
             state.generation = Some(generation);
-            let gone = state.tasks.iter_mut().filter(|((of, _), _)| *of != generation);
-            gone.for_each(|(_, task)| task.consent = Consent::Refused);
+            for (_, task) in state.tasks.iter_mut().filter(|(key, _)| key.generation != generation) {
+                task.consent = Consent::Refused;
+            }
         }
         self.notify();
     }
@@ -136,7 +142,8 @@ impl WatchedTasks {
             };
             let Some(generation) = state.generation else { return };
             for id in asked {
-                if let Some(task) = state.tasks.get_mut(&(generation, id.clone())) {
+                let key = TaskKey { generation, id: id.clone() };
+                if let Some(task) = state.tasks.get_mut(&key) {
                     task.consent = if is_given(id) { Consent::Given } else { Consent::Refused };
                 }
             }
@@ -144,15 +151,14 @@ impl WatchedTasks {
         self.notify();
     }
 
-    /// Passes a notification of a task of the process that runs on. Returns false where nobody gets it.
+    /// Passes a notification of a task on. Returns false where nobody gets it.
     pub(crate) fn deliver(&self, id: &str, message: &Bytes) -> bool {
         let state = self.state.lock();
         let Some(generation) = state.generation else { return false };
-        let task = state.tasks.get(&(generation, id.to_owned()));
-        let notice = |task: &NoticedTask| Notice { message: message.clone(), task: Some(task.clone()) };
+        let Some(task) = state.tasks.get(&TaskKey { generation, id: id.to_owned() }) else { return false };
+        let notice = Notice { message: message.clone(), task: Some(task.noticed.clone()) };
         // Each one, whether or not one before it has room.
-        let readers = task.into_iter().flat_map(|task| task.readers.values());
-        readers.fold(false, |taken, reader| reader.mailbox.put_notice(notice(&reader.task)) || taken)
+        task.readers.values().fold(false, |taken, mailbox| mailbox.put_notice(notice.clone()) || taken)
     }
 
     /// Records that the backend does not run any more. Its tasks end with it, and their ids may come to be others'.
@@ -216,19 +222,25 @@ mod tests {
         ids.iter().map(|id| (*id).to_owned()).collect()
     }
 
-    fn of(generation: u64, tool: &str) -> NoticedTask {
-        NoticedTask { backend: "backend".into(), origin: TaskOrigin { generation, tool: tool.into() } }
+    fn noticed(generation: u64) -> NoticedTask {
+        NoticedTask { backend: "backend".into(), origin: TaskOrigin { generation, tool: "tool".into() } }
     }
 
-    fn notice(text: &'static str, tool: &str) -> Notice {
-        Notice { message: text.into(), task: Some(of(1, tool)) }
+    /// Watched tasks of a backend whose process of this number runs.
+    fn of_process(generation: u64) -> Arc<WatchedTasks> {
+        let watched = Arc::new(WatchedTasks::default());
+        watched.begin(generation);
+        watched
+    }
+
+    fn mail(text: &'static str, generation: u64) -> Mail {
+        Mail::Notice(Notice { message: text.into(), task: Some(noticed(generation)) })
     }
 
     #[tokio::test]
     async fn the_answer_to_the_last_request_says_which_tasks_are_told_of() {
-        let (watched, mailbox) = (Arc::new(WatchedTasks::default()), Mailbox::new());
-        watched.on_started(1);
-        let (one, two) = (watched.watch("1", of(1, "t"), &mailbox), watched.watch("2", of(1, "t"), &mailbox));
+        let (watched, mailbox) = (of_process(1), Mailbox::new());
+        let (one, two) = (watched.watch("1", noticed(1), &mailbox), watched.watch("2", noticed(1), &mailbox));
         assert_eq!(watched.ids(), ["1", "2"]);
         assert!(one.confirmed().now_or_never().is_none());
         watched.on_asked(7, &ids(&["1"]));
@@ -241,7 +253,7 @@ mod tests {
             [Some(false), Some(true)]
         );
         assert_eq!(watched.ids(), ["2"], "not what was refused");
-        let again = watched.watch("1", of(1, "t"), &mailbox);
+        let again = watched.watch("1", noticed(1), &mailbox);
         assert_eq!(watched.ids(), ["1", "2"], "another one asks again");
         watched.on_asked(9, &ids(&["1", "2"]));
         watched.on_refused(9);
@@ -251,32 +263,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_readers_of_a_task_get_what_its_process_says_and_nothing_of_another_one() {
-        let watched = Arc::new(WatchedTasks::default());
-        let boxes = [Mailbox::new(), Mailbox::new(), Mailbox::new()];
-        let early = watched.watch("1", of(0, "t"), &boxes[0]);
-        assert!(early.confirmed().now_or_never().is_none(), "nothing runs");
-        watched.on_started(1);
-        assert_eq!(early.confirmed().now_or_never(), Some(false), "its process is gone");
-        let watches = [0, 1, 2].map(|at| watched.watch("1", of(1, &format!("tool {at}")), &boxes[at]));
+    async fn all_readers_of_a_task_get_what_the_backend_says_and_none_after_its_process() {
+        let (watched, boxes) = (of_process(1), [Mailbox::new(), Mailbox::new(), Mailbox::new()]);
+        let watches = boxes.each_ref().map(|mailbox| watched.watch("1", noticed(1), mailbox));
         let mut readers = [boxes[0].reader(), boxes[2].reader()];
         assert!(watched.deliver("1", &"a".into()), "though nobody reads the second");
-        for (reader, tool) in readers.iter_mut().zip(["tool 0", "tool 2"]) {
-            assert_eq!(reader.next().now_or_never(), Some(Mail::Notice(notice("a", tool))));
-            assert_eq!(reader.next().now_or_never(), None, "once");
+        for reader in &mut readers {
+            assert_eq!(reader.next().now_or_never(), Some(mail("a", 1)));
         }
         assert!(!watched.deliver("2", &"b".into()));
         watched.reset();
-        watched.on_started(2);
         assert!(!watched.deliver("1", &"c".into()), "an id of the next process may be another's task");
         assert_eq!(watches[0].confirmed().now_or_never(), Some(false));
-        let late = watched.watch("1", of(1, "t"), &boxes[0]);
-        assert_eq!(late.confirmed().now_or_never(), Some(false));
-        let next = watched.watch("1", of(2, "t"), &boxes[0]);
-        drop((watches, late, early));
+        watched.begin(2);
+        let (old, next) =
+            (watched.watch("1", noticed(1), &boxes[2]), watched.watch("1", noticed(2), &boxes[0]));
+        assert_eq!(old.confirmed().now_or_never(), Some(false), "its process has ended");
+        assert_eq!(watched.ids(), ["1"]);
+        drop(watches);
         assert!(watched.deliver("1", &"d".into()), "those of before take nothing with them");
-        let expected = Notice { message: "d".into(), task: Some(of(2, "t")) };
-        assert_eq!(readers[0].next().now_or_never(), Some(Mail::Notice(expected)));
+        assert_eq!(readers[0].next().now_or_never(), Some(mail("d", 2)));
         assert!(readers[1].next().now_or_never().is_none());
         drop(next);
     }

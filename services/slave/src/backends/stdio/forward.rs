@@ -7,14 +7,14 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use protocol::mcp::catalog::ServerFacts;
-use protocol::mcp::era::{Era, meta};
+use protocol::mcp::era::{Era, TASKS, meta};
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::members::{Members, with_value, without};
 use runtime::traces::TraceContext;
 use serde_json::value::RawValue;
 
 use super::messages::modern_meta;
-use crate::call::{Request, TASKS_EXTENSION};
+use crate::call::Request;
 use crate::identity_tokens::IDENTITY_CLAIM;
 use crate::splice::{Edit, member_at, splice, strip_newlines};
 
@@ -76,8 +76,8 @@ impl Tasks {
                 request.task.is_some() && child.capability(&["tasks", "requests", "tools", "call"]).is_some()
             }
             (Era::Modern, Some(Era::Modern)) => {
-                memchr::memmem::find(meta(), TASKS_EXTENSION.as_bytes()).is_some()
-                    && child.capability(&["extensions", TASKS_EXTENSION]).is_some()
+                memchr::memmem::find(meta(), TASKS.as_bytes()).is_some()
+                    && child.capability(&["extensions", TASKS]).is_some()
             }
             _ => false,
         };
@@ -136,7 +136,7 @@ fn without_tasks(capabilities: &RawValue) -> Result<Box<RawValue>, serde_json::E
     let Some((_, extensions)) = members.0.iter().find(|(key, _)| key == "extensions") else {
         return Ok(capabilities.to_owned());
     };
-    let Some(left) = without(extensions, TASKS_EXTENSION)? else { return Ok(capabilities.to_owned()) };
+    let Some(left) = without(extensions, TASKS)? else { return Ok(capabilities.to_owned()) };
     Ok(with_value(capabilities, "extensions", &left)?.unwrap_or_else(|| capabilities.to_owned()))
 }
 
@@ -192,8 +192,7 @@ fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, se
     let crosses_eras = request.header.era != to.era;
     let original = request.meta.as_ref().map_or(&b"{}"[..], |range| request.json(range));
     let tells = to.identity != ToldIdentity::Nothing;
-    let says_tasks =
-        to.tasks == Tasks::Absent && memchr::memmem::find(original, TASKS_EXTENSION.as_bytes()).is_some();
+    let says_tasks = to.tasks == Tasks::Absent && memchr::memmem::find(original, TASKS.as_bytes()).is_some();
     if !crosses_eras && request.progress_token.is_none() && context.is_empty() && !says_tasks && !tells {
         return Ok(None);
     }

@@ -31,7 +31,7 @@ pub(super) async fn follow(session: &Arc<Session>, era: Era, facts: &ServerFacts
     if era == Era::Legacy || facts.capability(&["extensions", TASKS]).is_none() {
         return std::future::pending().await;
     }
-    watched.on_started(session.generation);
+    watched.begin(session.generation);
     let mut standing: Option<Subscription> = None;
     let mut changes = watched.changes();
     loop {
