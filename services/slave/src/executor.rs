@@ -89,8 +89,13 @@ impl Executor {
         let Started { shutdown, servers, tools } = launch::start_backends(config, &registry, streams.clone());
         registry.all_added();
         let (tasks, owners) = (Arc::new(TaskIds::random()), streams.owners);
-        let listeners =
-            Listeners::new(Arc::clone(&registry), streams.sessions, Arc::clone(&tasks), policy.clone());
+        let listeners = Listeners::new(
+            Arc::clone(&registry),
+            streams.sessions,
+            Arc::clone(&tasks),
+            Arc::clone(&owners),
+            policy.clone(),
+        );
         let task_lists = Arc::new(TaskLists {
             registry: Arc::clone(&registry),
             ids: Arc::clone(&tasks),

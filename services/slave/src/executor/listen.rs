@@ -1,7 +1,7 @@
 //! Calls that listen for updates of resources and for notifications of backends, and the requests of legacy sessions that subscribe to them. Must not know how backends are asked.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 use super::inboxes::Inboxes;
 use super::permission::CallPolicy;
 use super::registry::{BackendRegistry, Route};
-use crate::bridge::{Shown, TaskIds};
+use crate::bridge::{Shown, TaskIds, TaskName};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::subscriptions::{
     Mail, Mailbox, Notice, NoticedTask, SessionSubscriptions, TaskWatch, WatchSet, WatchedResources,
 };
+use crate::task_owners::{TaskKey, TaskOwners};
 
 /// Longest wait for backends to confirm what a call that listens is told first.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
@@ -29,6 +30,8 @@ pub(super) struct Listeners {
     sessions: Arc<SessionSubscriptions>,
     /// Ids of tasks as clients know them.
     tasks: Arc<TaskIds>,
+    /// Whose tasks are.
+    owners: Arc<TaskOwners>,
     inboxes: Arc<Inboxes>,
     /// Cancelled when the slave goes down: calls that listen end in order then.
     over: CancellationToken,
@@ -71,9 +74,18 @@ impl Listeners {
         registry: Arc<BackendRegistry>,
         sessions: Arc<SessionSubscriptions>,
         tasks: Arc<TaskIds>,
+        owners: Arc<TaskOwners>,
         policy: CallPolicy,
     ) -> Self {
-        Self { registry, sessions, tasks, inboxes: Arc::default(), over: CancellationToken::new(), policy }
+        Self {
+            registry,
+            sessions,
+            tasks,
+            owners,
+            inboxes: Arc::default(),
+            over: CancellationToken::new(),
+            policy,
+        }
     }
 
     /// Ends all calls that listen, now and later.
@@ -234,23 +246,30 @@ impl Listeners {
         exchange: &Exchange,
         mailbox: &Arc<Mailbox>,
     ) -> Vec<(String, TaskWatch)> {
-        let label = exchange.label();
         let watch = |id: &String| {
-            let own = id.strip_prefix(label.as_deref().unwrap_or_default())?;
-            let task = self.tasks.read(own, header.client.as_deref())?;
-            let route = self.registry.of_digest(&task.owner).ok()?;
-            if !self.policy.may_use_task(header, &route.owner, &task.origin.tool, &self.registry) {
-                return None;
-            }
-            let backend = &route.backend;
-            let is_modern = backend.version().map(Version::era) == Some(Era::Modern);
-            // Processes of sessions or clients are not watched.
-            let watched =
-                backend.watched_resources().filter(|_| is_modern && !backend.has_own_processes())?;
-            let noticed = NoticedTask { backend: route.owner.as_str().into(), origin: task.origin };
-            Some((id.clone(), watched.tasks.watch(&task.id, noticed, mailbox)))
+            let (route, name) = self.own_task(id, header, exchange)?;
+            let task = NoticedTask { backend: route.owner.as_str().into(), origin: name.origin };
+            Some((id.clone(), route.backend.watched_resources()?.tasks.watch(&name.id, task, mailbox)))
         };
         ids.iter().filter_map(watch).collect()
+    }
+
+    /// Returns the task that an id of this client names, with the route to its backend; `None` where it is none of a backend of this era, or
+    /// the client may not use it. Processes of sessions or clients are not watched.
+    fn own_task(&self, id: &str, header: &CallHeader, exchange: &Exchange) -> Option<(Arc<Route>, TaskName)> {
+        let label = exchange.label();
+        let (own, client) =
+            (id.strip_prefix(label.as_deref().unwrap_or_default())?, header.client.as_deref());
+        let name = self.tasks.read(own, client)?;
+        let route = self.registry.of_digest(&name.owner).ok()?;
+        let is_modern = route.backend.version().map(Version::era) == Some(Era::Modern);
+        let (backend, generation) = (route.owner.as_str().into(), name.origin.generation);
+        let key = TaskKey { backend, process: None, generation, id: name.id.as_str().into() };
+        let is_allowed = is_modern
+            && !route.backend.has_own_processes()
+            && !self.owners.is_of_another(&key, client, Instant::now())
+            && self.policy.may_use_task(header, &route.owner, &name.origin.tool, &self.registry);
+        is_allowed.then_some((route, name))
     }
 
     /// Passes updates on that a session subscribed to.
@@ -293,7 +312,12 @@ impl Listeners {
                 }
                 let (client, label) = (header.client.as_deref(), exchange.label());
                 let to = Shown { owner: &backend, client, origin: &origin, label: label.as_deref() };
-                self.tasks.show_status(&message, &to).and_then(|shown| ListenEvent::read(&shown))
+                let shown = ListenEvent::read(&self.tasks.show_status(&message, &to)?)?;
+                let is_its_own = match &shown {
+                    ListenEvent::TaskUpdated(update) => self.own_task(&update.id, header, exchange).is_some(),
+                    _ => true,
+                };
+                is_its_own.then_some(shown)
             }
         }
     }
