@@ -336,7 +336,9 @@ impl ListenEvent {
 /// Returns a notification; `params` are pieces of one JSON value.
 fn notification(method: &str, params: &[&[u8]]) -> Bytes {
     let mut json = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":"#).into_bytes();
-    params.iter().for_each(|piece| json.extend_from_slice(piece));
+    for piece in params {
+        json.extend_from_slice(piece);
+    }
     json.push(b'}');
     json.into()
 }

@@ -99,7 +99,7 @@ impl CallRunner {
         };
         let (mut request, route) = match admitted {
             Ok(admitted) => admitted,
-            Err(failure) => return refuse(failure, era, &lines, trace, exchange),
+            Err(failure) => return refuse(failure, era, lines, trace, exchange),
         };
         request.cancel_reason = call.reason.clone();
         request.parent = trace.set_tool(&request.name, request.json(&request.id));
@@ -211,7 +211,7 @@ impl CallRunner {
 }
 
 /// Ends a call that did not come to run.
-fn refuse(failure: Failure, era: Era, lines: &Lines, trace: CallTrace, exchange: Exchange) {
+fn refuse(failure: Failure, era: Era, lines: Lines, trace: CallTrace, exchange: Exchange) {
     metrics::record_refusal(&failure);
     lines.record_end(failure.spec().kind);
     exchange.end(CallEnd::failed(&failure, era));

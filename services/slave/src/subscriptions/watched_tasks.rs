@@ -158,7 +158,8 @@ impl WatchedTasks {
         let Some(task) = state.tasks.get(&TaskKey { generation, id: id.to_owned() }) else { return false };
         let notice = Notice { message: message.clone(), task: Some(task.noticed.clone()) };
         // Each one, whether or not one before it has room.
-        task.readers.values().fold(false, |taken, mailbox| mailbox.put_notice(notice.clone()) || taken)
+        let taken = task.readers.values().filter(|mailbox| mailbox.put_notice(notice.clone()));
+        taken.count() > 0
     }
 
     /// Records that the backend does not run any more. Its tasks end with it, and their ids may come to be others'.

@@ -293,7 +293,9 @@ impl OutputReader {
             }
             "notifications/resources/updated" => params.is_some_and(|params| self.watched.on_updated(params)),
             "notifications/subscriptions/acknowledged" => {
-                params.into_iter().for_each(|params| self.on_acknowledged(params));
+                if let Some(params) = params {
+                    self.on_acknowledged(params);
+                }
                 true
             }
             "notifications/tasks" => params.is_some_and(|params| self.on_task(line, params)),
