@@ -1,7 +1,9 @@
 //! Windows that grow over long ways: how many round trips a result or request takes, and what a proxy grants at most.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+#[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "pair/pair.rs"]
-#[expect(dead_code, reason = "shared with other tests")]
 mod pair;
 
 use std::time::{Duration, Instant};

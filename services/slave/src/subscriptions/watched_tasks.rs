@@ -266,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn all_readers_of_a_task_get_what_the_backend_says_and_none_after_its_process() {
         let (watched, boxes) = (of_process(1), [Mailbox::new(), Mailbox::new(), Mailbox::new()]);
-        let watches = boxes.each_ref().map(|mailbox| watched.watch("1", noticed(1), mailbox));
+        let reading = boxes.each_ref().map(|mailbox| watched.watch("1", noticed(1), mailbox));
         let mut readers = [boxes[0].reader(), boxes[2].reader()];
         assert!(watched.deliver("1", &"a".into()), "though nobody reads the second");
         for reader in &mut readers {
@@ -275,13 +275,13 @@ mod tests {
         assert!(!watched.deliver("2", &"b".into()));
         watched.reset();
         assert!(!watched.deliver("1", &"c".into()), "an id of the next process may be another's task");
-        assert_eq!(watches[0].confirmed().now_or_never(), Some(false));
+        assert_eq!(reading[0].confirmed().now_or_never(), Some(false));
         watched.begin(2);
         let (old, next) =
             (watched.watch("1", noticed(1), &boxes[2]), watched.watch("1", noticed(2), &boxes[0]));
         assert_eq!(old.confirmed().now_or_never(), Some(false), "its process has ended");
         assert_eq!(watched.ids(), ["1"]);
-        drop(watches);
+        drop(reading);
         assert!(watched.deliver("1", &"d".into()), "those of before take nothing with them");
         assert_eq!(readers[0].next().now_or_never(), Some(mail("d", 2)));
         assert!(readers[1].next().now_or_never().is_none());
