@@ -83,7 +83,7 @@ impl Introduction {
 
     /// Returns the members of the `_meta` of a list: JSON.
     pub(crate) fn list_meta(&self, kind: ListKind) -> Vec<String> {
-        self.list_meta[kind as usize].iter().map(text).collect()
+        self.list_meta[kind as usize].iter().map(|(name, value)| text(name, value)).collect()
     }
 
     /// Returns the JSON object of capabilities for a client of this era.
@@ -111,7 +111,7 @@ impl Introduction {
         };
         for (name, named) in [("experimental", &self.experimental), ("extensions", extensions)] {
             if !named.is_empty() {
-                let named: Vec<String> = named.iter().map(text).collect();
+                let named: Vec<String> = named.iter().map(|(name, value)| text(name, value)).collect();
                 members.push(format!(r#""{name}":{{{}}}"#, named.join(",")));
             }
         }
@@ -128,8 +128,8 @@ fn add(to: &mut BTreeMap<String, String>, object: Option<&RawValue>) {
 }
 
 /// Returns a member of an object: JSON.
-fn text((name, value): (&String, &String)) -> String {
-    format!("{}:{value}", serde_json::Value::from(name.as_str()))
+fn text(name: &str, value: &str) -> String {
+    format!("{}:{value}", serde_json::Value::from(name))
 }
 
 /// Removes the reserved member that is the relay's own, and, of the others, those beyond [`MAX_LIST_META`].
