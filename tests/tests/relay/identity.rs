@@ -194,7 +194,7 @@ async fn proxies_and_ended_sessions_that_a_slave_makes_up_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_cancellation_tells_other_slaves_nothing() {
+async fn a_cancellation_tells_other_slaves_its_reason_and_neither_session_nor_request() {
     let (proxy, _folder) = proxy().await;
     let mut one = RawSlave::link(proxy.link, VICTIM, "victim", &["work"]).await;
     let mut other = RawSlave::link(proxy.link, STRANGER, "stranger", &["mark"]).await;
@@ -207,7 +207,7 @@ async fn a_cancellation_tells_other_slaves_nothing() {
     let told = one.frame(FrameKind::Session).await.payload;
     assert_eq!(told, other.frame(FrameKind::Session).await.payload);
     let fact: Value = serde_json::from_slice(&told).unwrap();
-    assert_eq!(fact, json!({ "cancel": [opened.header.cancel_id.unwrap()] }));
+    assert_eq!(fact, json!({ "cancel": [opened.header.cancel_id.unwrap()], "reason": "the test says so" }));
     let told = String::from_utf8_lossy(&told).into_owned();
     assert!(!told.contains("a-secret-id") && !told.contains(&opened.header.session.unwrap()), "{told}");
 }
