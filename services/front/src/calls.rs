@@ -1,7 +1,9 @@
 //! The interface between the edge and what executes calls: a proxy implements it with slaves, a slave with its own
 //! backends. Must not know either.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -34,6 +36,49 @@ pub struct CallContext<'a> {
     pub peer: Option<IpAddr>,
 }
 
+/// What stands for a client. As text it is not for other processes, which could guess keys by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KnownClient<S> {
+    /// The holder of a key.
+    Key(Principal),
+    /// The key of a session in call headers.
+    Session(S),
+    /// An address.
+    Address(IpAddr),
+}
+
+impl<S: Deref<Target = str>> KnownClient<S> {
+    /// Returns the same, borrowed.
+    pub fn as_ref(&self) -> KnownClient<&str> {
+        match self {
+            Self::Key(principal) => KnownClient::Key(*principal),
+            Self::Session(session) => KnownClient::Session(session),
+            Self::Address(address) => KnownClient::Address(*address),
+        }
+    }
+}
+
+impl KnownClient<&str> {
+    /// Returns the same, owned.
+    pub fn into_owned(self) -> KnownClient<Box<str>> {
+        match self {
+            Self::Key(principal) => KnownClient::Key(principal),
+            Self::Session(session) => KnownClient::Session(session.into()),
+            Self::Address(address) => KnownClient::Address(address),
+        }
+    }
+}
+
+impl fmt::Display for KnownClient<&str> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(principal) => write!(f, "key {}", principal.hex()),
+            Self::Session(session) => write!(f, "session {session}"),
+            Self::Address(address) => write!(f, "address {address}"),
+        }
+    }
+}
+
 impl CallContext<'_> {
     /// Returns the client's key, where one was presented.
     pub fn key(&self) -> Option<&Key> {
@@ -46,14 +91,13 @@ impl CallContext<'_> {
         if counted == Principal::ANYONE { self.principal } else { counted }
     }
 
-    /// Returns a text that stands for the client: its key, else the session (the key of call headers), else the address; `None` for
-    /// a client of which none is known. Not for other processes, which could guess keys by it.
-    pub fn client(&self, session: Option<&str>) -> Option<String> {
+    /// Returns what stands for the client: its key, else the session (the key of call headers), else the address; `None` for
+    /// a client of which none is known.
+    pub fn client<'s>(&self, session: Option<&'s str>) -> Option<KnownClient<&'s str>> {
         if self.principal != Principal::ANYONE {
-            return Some(format!("key {}", self.principal.hex()));
+            return Some(KnownClient::Key(self.principal));
         }
-        let address = || self.peer.map(|peer| format!("address {peer}"));
-        session.map(|session| format!("session {session}")).or_else(address)
+        session.map(KnownClient::Session).or_else(|| self.peer.map(KnownClient::Address))
     }
 
     /// Returns whether a client is known by its address alone, or by nothing.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use front::calls::KnownClient;
 use protocol::link::fleet::{FleetProof, MAX_FLEET_KEYS, signed_text};
 use protocol::link::grant_fact::GrantId;
 use protocol::link::ids::InstanceId;
@@ -121,8 +122,8 @@ impl Fleet {
         self.secrets.load().first().map(|secrets| secrets.cancel_id(session, request_id))
     }
 
-    /// Returns the digest by which slaves know the client that this text stands for.
-    pub(crate) fn client_id(&self, client: &str) -> Option<String> {
+    /// Returns the digest by which slaves know a client.
+    pub(crate) fn client_id(&self, client: KnownClient<&str>) -> Option<String> {
         self.secrets.load().first().map(|secrets| secrets.client_id(client))
     }
 
@@ -286,9 +287,12 @@ mod tests {
     #[test]
     fn digests_of_clients_differ_by_client_and_key_and_are_the_same_in_a_fleet() {
         let (one, same, other) = (fleet(1, &["a"]), fleet(2, &["a", "b"]), fleet(3, &["b"]));
-        let id = one.client_id("key 00").unwrap();
-        assert_eq!((id.len(), same.client_id("key 00")), (32, Some(id.clone())));
-        for different in [one.client_id("key 01"), other.client_id("key 00"), one.cancel_id("key 00", "")] {
+        let client = KnownClient::Session;
+        let id = one.client_id(client("00")).unwrap();
+        assert_eq!((id.len(), same.client_id(client("00"))), (32, Some(id.clone())));
+        for different in
+            [one.client_id(client("01")), other.client_id(client("00")), one.cancel_id("session 00", "")]
+        {
             assert_ne!(different.unwrap(), id);
         }
     }

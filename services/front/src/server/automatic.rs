@@ -11,24 +11,21 @@ use crate::jsonrpc::{UnknownId, error_without_id};
 /// Returns the response in place of one that hyper wrote by itself; `None` if these bytes are none. Only to be asked while
 /// no request is under way, since then no other response begins.
 pub(super) fn replaced(bytes: &[u8]) -> Option<String> {
+    // The status first: nearly every head that is asked about is another response's.
+    let failure = bytes.strip_prefix(b"HTTP/1.")?.get(2..5).and_then(failure_of)?;
     // Large bodies end in another way, and are not read.
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;
     }
-    let text = std::str::from_utf8(bytes).ok()?;
-    let rest = text.strip_prefix("HTTP/1.")?;
-    let (status, head) = rest.get(2..)?.split_once(' ')?;
-    if !head.to_ascii_lowercase().contains("\r\ncontent-length: 0\r\n") {
-        return None;
-    }
-    failure_of(status).map(|failure| answer(&failure))
+    let head = std::str::from_utf8(bytes).ok()?.to_ascii_lowercase();
+    head.contains("\r\ncontent-length: 0\r\n").then(|| answer(&failure))
 }
 
-fn failure_of(status: &str) -> Option<Failure> {
+fn failure_of(status: &[u8]) -> Option<Failure> {
     match status {
-        "431" => Some(Failure::HeadTooLarge(HEAD_LIMIT)),
-        "414" => Some(Failure::TargetTooLong("at most 65534 bytes are read")),
-        "400" => Some(Failure::BadHttp("its head cannot be read")),
+        b"431" => Some(Failure::HeadTooLarge(HEAD_LIMIT)),
+        b"414" => Some(Failure::TargetTooLong("at most 65534 bytes are read")),
+        b"400" => Some(Failure::BadHttp("its head cannot be read")),
         _ => None,
     }
 }

@@ -145,7 +145,7 @@ pub(super) fn begin(
         .ok_or_else(|| denial::unknown(pool.kind, new_call.tool.clone()))?;
     let client = context.client(new_call.header.session.as_deref());
     new_call.header.identity = context.credential.identity();
-    new_call.header.client = client.and_then(|client| fleet.client_id(&client));
+    new_call.header.client = client.and_then(|client| fleet.client_id(client));
     let call = new_call.open(pool, times, fleet)?;
     let NewCall { at, mut header, tool, .. } = new_call;
     let origin = Origin::of(context, &mut header, pool);

@@ -172,7 +172,7 @@ impl Dispatcher {
         let forwarder = &self.0.forwarder;
         let client = context.client(header.session.as_deref());
         header.identity = context.credential.identity();
-        header.client = client.and_then(|client| forwarder.registry.fleet().client_id(&client));
+        header.client = client.and_then(|client| forwarder.registry.fleet().client_id(client));
         let requester = context.requester().into_owned();
         CallStream::made(task_lists::list(Arc::clone(forwarder), header, message, requester))
     }
@@ -275,7 +275,7 @@ impl Calls for Dispatcher {
     fn updates(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
         let client = context.client(header.session.as_deref());
         header.identity = context.credential.identity();
-        header.client = client.and_then(|client| self.0.forwarder.registry.fleet().client_id(&client));
+        header.client = client.and_then(|client| self.0.forwarder.registry.fleet().client_id(client));
         listening::listen(&self.0.forwarder, header, message, context.requester().into_owned())
     }
 

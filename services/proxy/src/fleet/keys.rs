@@ -1,8 +1,11 @@
 //! The keys that one session key gives, for signatures, facts and cancel digests. Must not know what is signed.
 
+use std::hash::BuildHasher;
+
 use aws_lc_rs::hkdf::{self, KeyType, Prk};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use front::calls::KnownClient;
 use parking_lot::Mutex;
 use protocol::hex::hex;
 use protocol::link::fleet::{FleetKey, FleetProof};
@@ -76,18 +79,22 @@ impl FleetSecrets {
     }
 
     /// Returns the digest of a client in hex.
-    pub(super) fn client_id(&self, client: &str) -> String {
-        self.client_ids.get(client, || hex(&first_half(&hmac::sign(&self.clients, client.as_bytes()))))
+    pub(super) fn client_id(&self, client: KnownClient<&str>) -> String {
+        self.client_ids
+            .get(client, || hex(&first_half(&hmac::sign(&self.clients, client.to_string().as_bytes()))))
     }
 }
 
 /// Digests of clients that were seen recently: a client's next call has the same one.
-struct ClientIds(Mutex<Vec<Option<ClientId>>>);
+struct ClientIds {
+    hasher: foldhash::fast::RandomState,
+    entries: Mutex<Vec<Option<ClientId>>>,
+}
 
 /// A client and its digest.
 #[derive(Clone)]
 struct ClientId {
-    client: Box<str>,
+    client: KnownClient<Box<str>>,
     id: Box<str>,
 }
 
@@ -95,15 +102,17 @@ impl ClientIds {
     const CAPACITY: usize = 512;
 
     /// Returns the digest of a client, which is made if it is not here.
-    fn get(&self, client: &str, make: impl FnOnce() -> String) -> String {
-        let hash = client.bytes().fold(0, |hash: usize, byte| hash.wrapping_mul(31) ^ usize::from(byte));
-        let mut entries = self.0.lock();
-        let Some(entry) = entries.get_mut(hash % Self::CAPACITY) else { return make() };
+    fn get(&self, client: KnownClient<&str>, make: impl FnOnce() -> String) -> String {
+        let place = self.hasher.hash_one(client) % Self::CAPACITY as u64;
+        let mut entries = self.entries.lock();
+        let Some(entry) = usize::try_from(place).ok().and_then(|place| entries.get_mut(place)) else {
+            return make();
+        };
         match entry {
-            Some(known) if *known.client == *client => known.id.to_string(),
+            Some(known) if known.client.as_ref() == client => known.id.to_string(),
             _ => {
                 let id = make();
-                *entry = Some(ClientId { client: client.into(), id: id.as_str().into() });
+                *entry = Some(ClientId { client: client.into_owned(), id: id.as_str().into() });
                 id
             }
         }
@@ -112,7 +121,10 @@ impl ClientIds {
 
 impl Default for ClientIds {
     fn default() -> Self {
-        Self(Mutex::new(vec![None; Self::CAPACITY]))
+        Self {
+            hasher: foldhash::fast::RandomState::default(),
+            entries: Mutex::new(vec![None; Self::CAPACITY]),
+        }
     }
 }
 
@@ -144,15 +156,15 @@ mod tests {
     #[test]
     fn each_client_has_one_digest_and_of_two_in_one_place_each_its_own() {
         let ids = ClientIds::default();
-        let made = |client: &str| ids.get(client, || format!("of {client}"));
+        let made = |session: &str| ids.get(KnownClient::Session(session), || format!("of {session}"));
         for round in 0..3 {
             for number in 0..2 * ClientIds::CAPACITY {
-                let client = format!("session {number}");
-                assert_eq!(made(&client), format!("of {client}"), "round {round}");
+                let session = number.to_string();
+                assert_eq!(made(&session), format!("of {session}"), "round {round}");
             }
         }
-        assert_eq!(made("session 0"), "of session 0");
-        assert_eq!(ids.get("session 0", || "another".to_owned()), "of session 0");
+        assert_eq!(made("0"), "of 0");
+        assert_eq!(ids.get(KnownClient::Session("0"), || "another".to_owned()), "of 0");
     }
 
     #[test]
