@@ -1,7 +1,7 @@
 //! The bytes of a request's head, looked through for a Content-Length: hyper removes it where there is a Transfer-Encoding too, so
 //! that its users cannot see that both were sent (RFC 9112, 6.1). Must not know what the headers say.
 
-use memchr::memchr;
+use memchr::memchr_iter;
 
 /// The name of the header, as each line is compared with it.
 const NAME: &[u8] = b"content-length:";
@@ -37,7 +37,17 @@ struct Line {
 }
 
 impl Line {
-    fn read(&mut self, byte: u8) {
+    /// Takes the bytes that came next, as far as they say anything. `is_first`: it may be the line of the request.
+    fn read(&mut self, bytes: &[u8], is_first: bool) {
+        for byte in bytes.iter().filter(|byte| **byte != b'\r') {
+            if self.is_decided(is_first) {
+                return;
+            }
+            self.read_byte(*byte);
+        }
+    }
+
+    fn read_byte(&mut self, byte: u8) {
         if matches!(byte, b':' | b' ') {
             self.separator = self.separator.or(Some(byte));
         }
@@ -62,18 +72,13 @@ impl Line {
 impl RawHead {
     /// Takes the bytes that came next; those after the end of the head are not looked at.
     pub(super) fn read(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while let Some((byte, after)) = rest.split_first() {
-            rest = after;
-            match byte {
-                _ if self.is_complete => return,
-                b'\n' => self.end_line(),
-                b'\r' => {}
-                byte => self.line.read(*byte),
-            }
-            if self.line.is_decided(!self.is_request) {
-                rest = memchr(b'\n', rest).map_or(&[], |end| &rest[end..]);
-            }
+        let (mut start, mut ends) = (0, memchr_iter(b'\n', bytes));
+        while !self.is_complete {
+            let end = ends.next();
+            self.line.read(&bytes[start..end.unwrap_or(bytes.len())], !self.is_request);
+            let Some(end) = end else { return };
+            self.end_line();
+            start = end + 1;
         }
     }
 

@@ -35,6 +35,9 @@ use crate::links::{ResponseRx, Slave};
 use crate::routes::{ClientIdentity, MatchInput, Route};
 use crate::trace::CallTrace;
 
+/// Bytes that most headers have room in.
+const USUAL_HEADER: usize = 384;
+
 /// A call that has arrived.
 pub(super) struct NewCall {
     pub(super) id: CallId,
@@ -206,7 +209,8 @@ fn choose_route(
 
 /// Encodes a header that leaves room for a trace context.
 fn encode(header: &CallHeader, trace: &CallTrace) -> Result<Bytes, Failure> {
-    let text = serde_json::to_vec(header).map_err(|_| Failure::Internal)?;
+    let mut text = Vec::with_capacity(USUAL_HEADER);
+    serde_json::to_writer(&mut text, header).map_err(|_| Failure::Internal)?;
     if text.len() + trace.header_bytes() > MAX_HEADER {
         return Err(Failure::InvalidRequest("names, ids and Mcp-* headers are too long".into()));
     }

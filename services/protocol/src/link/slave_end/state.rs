@@ -1,7 +1,7 @@
 //! State of the slave's end, and its changes when links come and go or time passes. Must not know
 //! sockets.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -37,7 +37,7 @@ pub(super) struct Link {
 pub struct SlaveEnd {
     pub(super) limits: LinkLimits,
     pub(super) calls: CallMap<Call>,
-    pub(super) links: HashMap<LinkId, Link>,
+    pub(super) links: BTreeMap<LinkId, Link>,
     pub(super) events: VecDeque<SlaveEvent>,
     /// Messages that make up the whole catalog.
     pub(super) catalog: Vec<Bytes>,
@@ -62,7 +62,7 @@ impl SlaveEnd {
         Self {
             limits,
             calls: CallMap::default(),
-            links: HashMap::new(),
+            links: BTreeMap::new(),
             events: VecDeque::new(),
             catalog,
             journal_bytes: 0,
