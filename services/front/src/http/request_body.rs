@@ -1,5 +1,8 @@
 //! Reading a request's body within limits of size, memory and time. Must not know what the body says.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -7,6 +10,7 @@ use axum::http::header::CONTENT_LENGTH;
 use bytes::Bytes;
 use http_body::Body;
 use protocol::mcp::failure::Failure;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::metrics::{ClientRefusal, record_client_refusal};
@@ -49,7 +53,7 @@ where
         return Err(Failure::BodyTooLarge { limit: limits.max_bytes });
     }
     let collecting = collect(body, announced, limits, share);
-    timeout(limits.timeout, collecting)
+    within(limits.timeout, collecting)
         .await
         .unwrap_or_else(|_| Err(too_slow(format!("not complete after {} s", limits.timeout.as_secs()))))
 }
@@ -134,8 +138,8 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     loop {
-        let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx));
-        let frame = timeout(stall, frame)
+        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
+        let frame = within(stall, frame)
             .await
             .map_err(|_| too_slow(format!("nothing came for {} s", stall.as_secs())))?;
         match frame {
@@ -148,6 +152,15 @@ where
             }
         }
     }
+}
+
+/// Waits for a future at most so long. Most are ready at once, and get no timer.
+async fn within<F: Future>(time: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        return Ok(output);
+    }
+    timeout(time, future).await
 }
 
 fn too_slow(why: String) -> Failure {

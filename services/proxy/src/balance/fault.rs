@@ -109,7 +109,7 @@ pub(crate) fn record(
     outliers: &OutlierDetector,
     slave: &impl Host,
 ) {
-    let transition = outliers.record_outcome(slave.host_slot(), attribution.tool_outcome(), Instant::now());
+    let transition = outliers.record_outcome(slave.host_slot(), attribution.tool_outcome(), Instant::now);
     let Some(transition) = transition else { return };
     metrics::set_ejected_members(tool, outliers.ejected_count());
     let slave = slave.name();
@@ -172,9 +172,9 @@ mod tests {
             kept.iter().flat_map(|slaves| slaves.iter()).map(|slave| slave.key).collect::<Vec<u64>>()
         };
         assert_eq!((keys(None), keys(Some(1))), (vec![1, 2], vec![2]));
-        of_slaves.record_outcome(1, Outcome::Failure("outcome_unknown"), now);
+        of_slaves.record_outcome(1, Outcome::Failure("outcome_unknown"), || now);
         assert_eq!((keys(None), keys(Some(2))), (vec![2], vec![2]));
-        of_tool.record_outcome(2, Outcome::Failure("timeout"), now);
+        of_tool.record_outcome(2, Outcome::Failure("timeout"), || now);
         assert_eq!(keys(None), [1, 2]);
     }
 }

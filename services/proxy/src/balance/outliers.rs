@@ -123,8 +123,13 @@ impl OutlierDetector {
         }
     }
 
-    /// Records the outcome of a call of this host. Returns how that changed the host's state.
-    pub(crate) fn record_outcome(&self, key: u64, outcome: Outcome, now: Instant) -> Option<Transition> {
+    /// Records the outcome of a call of this host; the clock is read for a failure only. Returns how that changed the host's state.
+    pub(crate) fn record_outcome(
+        &self,
+        key: u64,
+        outcome: Outcome,
+        now: impl FnOnce() -> Instant,
+    ) -> Option<Transition> {
         match outcome {
             Outcome::Success | Outcome::Neutral if self.is_quiet() => None,
             Outcome::Success => self.update(|records| {
@@ -146,7 +151,7 @@ impl OutlierDetector {
                 None
             }
             Outcome::Failure(_) if self.policy.after == 0 => None,
-            Outcome::Failure(last) => self.update(|records| self.record_failure(records, key, last, now)),
+            Outcome::Failure(last) => self.update(|records| self.record_failure(records, key, last, now())),
         }
     }
 
@@ -206,20 +211,20 @@ mod tests {
     fn failures_in_a_row_eject_and_a_success_in_between_does_not() {
         let (detector, now) = detector();
         for outcome in [FAILURE, FAILURE, Outcome::Success, FAILURE, FAILURE, Outcome::Neutral] {
-            assert_eq!(detector.record_outcome(1, outcome, now), None);
+            assert_eq!(detector.record_outcome(1, outcome, || now), None);
         }
         assert!(!detector.is_ejected(1, now));
-        let transition = detector.record_outcome(1, FAILURE, now);
+        let transition = detector.record_outcome(1, FAILURE, || now);
         assert_eq!(transition, Some(Transition::Ejected { time: BASE, failures: 3, last: "timeout" }));
         assert!(detector.is_ejected(1, now) && !detector.is_ejected(2, now));
         assert_eq!(detector.ejected_count(), 1);
         assert_eq!(
-            detector.record_outcome(1, FAILURE, now),
+            detector.record_outcome(1, FAILURE, || now),
             None,
             "calls in flight at the ejection do not count"
         );
         assert_eq!(
-            detector.record_outcome(1, Outcome::Success, now),
+            detector.record_outcome(1, Outcome::Success, || now),
             None,
             "a success among them does not count either"
         );
@@ -230,7 +235,7 @@ mod tests {
     fn after_an_ejection_one_successful_trial_call_readmits_the_host() {
         let (detector, start) = detector();
         for _ in 0..3 {
-            detector.record_outcome(1, FAILURE, start);
+            detector.record_outcome(1, FAILURE, || start);
         }
         let later = start + BASE;
         for _ in 0..TRIAL_CALLS {
@@ -238,9 +243,9 @@ mod tests {
             detector.record_sent(1, later);
         }
         assert!(detector.is_ejected(1, later), "no more calls before a trial call has ended");
-        assert_eq!(detector.record_outcome(1, Outcome::Neutral, later), None);
+        assert_eq!(detector.record_outcome(1, Outcome::Neutral, || later), None);
         assert!(!detector.is_ejected(1, later), "a trial call that told nothing is replaced");
-        assert_eq!(detector.record_outcome(1, Outcome::Success, later), Some(Transition::Readmitted));
+        assert_eq!(detector.record_outcome(1, Outcome::Success, || later), Some(Transition::Readmitted));
         assert_eq!((detector.ejected_count(), detector.may_eject()), (0, false));
     }
 
@@ -248,11 +253,11 @@ mod tests {
     fn each_failed_trial_doubles_the_ejection_time_up_to_a_bound() {
         let (detector, mut now) = detector();
         for _ in 0..2 {
-            detector.record_outcome(1, FAILURE, now);
+            detector.record_outcome(1, FAILURE, || now);
         }
         for doublings in [0, 1, 2, 3, 4, 5, 5, 5] {
             let expected = BASE * 2_u32.pow(doublings);
-            let Some(Transition::Ejected { time, .. }) = detector.record_outcome(1, FAILURE, now) else {
+            let Some(Transition::Ejected { time, .. }) = detector.record_outcome(1, FAILURE, || now) else {
                 panic!("ejected")
             };
             assert_eq!(time, expected);
@@ -265,11 +270,11 @@ mod tests {
     fn a_policy_of_zero_never_ejects_and_unknown_hosts_are_forgotten() {
         let off = OutlierDetector::new(EjectionPolicy { after: 0, base: BASE });
         for _ in 0..100 {
-            assert_eq!(off.record_outcome(1, FAILURE, Instant::now()), None);
+            assert_eq!(off.record_outcome(1, FAILURE, Instant::now), None);
         }
         assert!(!off.may_eject());
         let (detector, now) = detector();
-        detector.record_outcome(1, FAILURE, now);
+        detector.record_outcome(1, FAILURE, || now);
         detector.retain(|key| key != 1);
         assert!(!detector.may_eject());
     }

@@ -27,7 +27,7 @@ impl Registry {
 
     /// Records what a call, or the end of a link, says of the slave itself.
     pub(crate) fn record_outcome(&self, slave: &Slave, outcome: Outcome) {
-        let transition = self.outliers.record_outcome(slave.host_slot(), outcome, Instant::now());
+        let transition = self.outliers.record_outcome(slave.host_slot(), outcome, Instant::now);
         match transition {
             None => return,
             Some(Transition::Ejected { time, failures, last }) => {

@@ -243,7 +243,7 @@ async fn no_wake_up_is_lost() {
 async fn a_slave_takes_waiting_calls_when_its_ejection_ends() {
     let slaves = [slave(1, 1), slave(2, 1)];
     let outliers = OutlierDetector::new(EjectionPolicy { after: 1, base: Duration::from_millis(100) });
-    outliers.record_outcome(slaves[0].host_slot(), Outcome::Failure("timeout"), Instant::now());
+    outliers.record_outcome(slaves[0].host_slot(), Outcome::Failure("timeout"), Instant::now);
     let known = TestCandidates { slaves: slaves.as_slice().into(), outliers: Some(Arc::new(outliers)) };
     let queue = queue(&slaves);
     let _running = acquire(&slaves[1]);
