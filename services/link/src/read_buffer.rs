@@ -16,8 +16,15 @@ const IDLE_READ: usize = 512;
 /// Bytes of a read from which on the link is in use: no ping is as long.
 const IN_USE: usize = 128;
 
-/// Largest read, in bytes.
-const MAX_READ: usize = 256 * 1024;
+/// Largest read, in bytes: of two messages with chunks of a large result, or of the longest.
+const MAX_READ: usize = 264 * 1024;
+
+/// Length of a frame, in bytes, from which on it is long: the next may be as long, and where its end has no room behind its beginning,
+/// what was read is copied.
+const LONG_FRAME: usize = 64 * 1024;
+
+/// Longest header of a frame, in bytes (RFC 6455, 5.2).
+const MAX_FRAME_HEADER: usize = 14;
 
 /// Consecutive reads that fill less than a quarter of the space before the space is halved.
 const SHRINK_AFTER: u8 = 16;
@@ -31,6 +38,8 @@ pub(crate) struct ReadBuffer {
     max_size: usize,
     /// Bytes that the frame under way still lacks, to be read at once.
     missing: usize,
+    /// Length of the last long frame, in bytes; 0: none of late.
+    long: usize,
     small_reads: u8,
     /// Nothing more than pings and pongs was read since the last look.
     idle: bool,
@@ -46,6 +55,7 @@ impl ReadBuffer {
             size: MIN_READ,
             max_size: MIN_READ,
             missing: 0,
+            long: 0,
             small_reads: 0,
             idle: false,
             is_large: true,
@@ -67,6 +77,9 @@ impl ReadBuffer {
     /// Takes `len` bytes from the front if there are as many; otherwise records how many are missing.
     pub(crate) fn take(&mut self, len: usize) -> Option<BytesMut> {
         self.missing = len.saturating_sub(self.bytes.len());
+        if len >= LONG_FRAME {
+            self.long = len.min(MAX_READ);
+        }
         (self.missing == 0).then(|| self.bytes.split_to(len))
     }
 
@@ -89,8 +102,11 @@ impl ReadBuffer {
     fn make_room(&mut self) -> usize {
         let spare = self.bytes.capacity() - self.bytes.len();
         let missing = self.missing.min(MAX_READ);
-        if spare < (self.size / 2).max(missing) {
-            let wanted = self.size.max(missing);
+        let long = if self.long > 0 { self.long + MAX_FRAME_HEADER } else { 0 };
+        let lacking = if missing > 0 { missing } else { long.saturating_sub(self.bytes.len()) };
+        if spare < (self.size / 2).max(lacking) {
+            // Room for two of them: what is short and comes between does not need a new buffer each time.
+            let wanted = self.size.max(missing).max((2 * long).min(MAX_READ));
             self.bytes.reserve(wanted);
             self.is_large |= wanted > IDLE_READ;
         }
@@ -108,6 +124,7 @@ impl ReadBuffer {
         } else if read < self.size / 4 {
             self.small_reads += 1;
             if self.small_reads >= SHRINK_AFTER {
+                self.long = 0;
                 self.size = (self.size / 2).max(MIN_READ);
                 self.small_reads = 0;
             }
@@ -120,6 +137,7 @@ impl ReadBuffer {
     pub(crate) fn shrink_if_idle(&mut self) {
         if std::mem::replace(&mut self.idle, true) && self.bytes.is_empty() && self.is_large {
             self.size = IDLE_READ;
+            self.long = 0;
             self.bytes = BytesMut::new();
             self.is_large = false;
         }
@@ -201,6 +219,38 @@ mod tests {
         let second = fill(&mut buffer, &flood);
         assert!(first + second >= 100_000, "{first} {second}");
         assert_eq!(buffer.take(100_000).map(|bytes| bytes.len()), Some(100_000));
+    }
+
+    #[test]
+    fn long_frames_that_come_in_parts_are_not_copied_once_one_has_come() {
+        const FRAME: usize = 131_000;
+        let flood = vec![7; FRAME];
+        let mut buffer = ReadBuffer::new(BytesMut::new(), usize::MAX);
+        let next = |buffer: &mut ReadBuffer, header: usize| {
+            fill(buffer, &flood[..header]);
+            drop(buffer.take(header));
+            let mut begins_at = None;
+            let frame = loop {
+                if let Some(frame) = buffer.take(FRAME) {
+                    break frame;
+                }
+                let lacks = FRAME - buffer.bytes().len();
+                fill(buffer, &flood[..lacks.min(40_000)]);
+                begins_at.get_or_insert(buffer.bytes().as_ptr());
+            };
+            (begins_at == Some(frame.as_ptr()), frame)
+        };
+        let mut kept = vec![next(&mut buffer, 4).1];
+        for header in [4, 10, 14, 4, 14, 14, 10, 4] {
+            let (is_in_place, frame) = next(&mut buffer, header);
+            assert!(is_in_place);
+            kept.push(frame);
+        }
+        for _ in 0..SHRINK_AFTER {
+            fill(&mut buffer, &flood[..100]);
+            drop(buffer.take(100));
+        }
+        assert_eq!(buffer.long, 0, "only short ones of late");
     }
 
     #[test]

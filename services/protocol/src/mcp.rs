@@ -20,6 +20,7 @@ pub mod param_headers;
 pub mod progress;
 pub mod request_state;
 pub mod result;
+pub mod result_marks;
 pub mod scan;
 pub mod shown_name;
 pub mod splice;

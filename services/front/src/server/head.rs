@@ -5,7 +5,7 @@ use axum::http::header::{HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, Request, Version};
 use protocol::mcp::failure::Failure;
 
-use super::limits::{HEAD_LIMIT, MAX_BUFFERED};
+use super::limits::{HEAD_LIMIT, MAX_HEAD};
 use super::progress::RequestGuard;
 use super::raw_head::Length;
 
@@ -36,7 +36,7 @@ pub(super) fn check_request<B>(
 fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
     // hyper's limit is that of its buffer, which may have a little more.
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if size > MAX_BUFFERED {
+    if size > MAX_HEAD {
         return Err(Failure::HeadTooLarge(HEAD_LIMIT));
     }
     match headers.get_all(HOST).iter().count() {
@@ -71,7 +71,7 @@ fn check_codings(headers: &HeaderMap) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    const LARGE: &str = match std::str::from_utf8(&[b'y'; MAX_BUFFERED]) {
+    const LARGE: &str = match std::str::from_utf8(&[b'y'; MAX_HEAD]) {
         Ok(text) => text,
         Err(_) => "",
     };

@@ -10,9 +10,12 @@ pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// rule, so that it is they who close.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Largest head of a request, in bytes, and the most of a response that waits in a connection before its source is asked
-/// for no more. hyper allows 100 headers.
-pub(super) const MAX_BUFFERED: usize = 64 * 1024;
+/// Largest head of a request, in bytes. hyper allows 100 headers.
+pub(super) const MAX_HEAD: usize = 64 * 1024;
+
+/// The most of a response that waits in a connection before its source is asked for no more, in bytes: two chunks of a large result pass in
+/// one system call. The most that hyper reads of a head, too.
+pub(super) const MAX_BUFFERED: usize = 128 * 1024;
 
 /// The limits of a head, in words.
 pub(super) const HEAD_LIMIT: &str = "at most 64 KiB and 100 headers are read";

@@ -24,7 +24,7 @@ use tower::ServiceExt;
 use super::admission::refuse;
 use super::guarded::{GuardedBody, guarded};
 use super::head;
-use super::limits::{MAX_BUFFERED, MAX_OPS_CONNECTIONS, MAX_REFUSALS};
+use super::limits::{MAX_HEAD, MAX_OPS_CONNECTIONS, MAX_REFUSALS};
 use super::ops_router::{OpsRouter, refusal};
 use super::port::{Accepted, Opened, Port};
 use super::progress::Progress;
@@ -138,7 +138,7 @@ async fn serve_connection(accepted: Accepted, router: OpsRouter) {
     let service = service_fn(move |request| answer(router.clone(), request, peer, begun.clone()));
     let mut builder = http1::Builder::new();
     // The progress has the time limits.
-    builder.header_read_timeout(None).half_close(false).max_buf_size(MAX_BUFFERED);
+    builder.header_read_timeout(None).half_close(false).max_buf_size(MAX_HEAD);
     // Errors here are the client's: it went away or does not speak HTTP.
     let _ = Watched::new(Box::pin(builder.serve_connection(TokioIo::new(stream), service)), progress).await;
 }

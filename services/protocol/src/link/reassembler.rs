@@ -46,6 +46,17 @@ struct Partial {
     bytes: BytesMut,
 }
 
+impl Partial {
+    /// Appends a chunk. Where it does not fit, there is room for another of its size afterwards: many messages are a short chunk and two
+    /// long ones, which are copied once then.
+    fn append(&mut self, chunk: &[u8], limit: usize) {
+        if self.bytes.capacity() - self.bytes.len() < chunk.len() {
+            self.bytes.reserve((2 * chunk.len()).min(limit - self.bytes.len()));
+        }
+        self.bytes.extend_from_slice(chunk);
+    }
+}
+
 /// Receiving side of one direction of one call. Holds at most one incomplete message, and of that at most `limit` bytes.
 #[derive(Debug)]
 pub struct Reassembler {
@@ -106,15 +117,14 @@ impl Reassembler {
         let more = frame.flags.has(Flags::MORE);
         let Some(mut partial) = self.partial.take() else {
             if more {
-                // Most messages of more than one chunk have two: these are copied once.
-                let mut bytes = BytesMut::with_capacity((2 * frame.payload.len()).min(self.limit));
-                bytes.extend_from_slice(&frame.payload);
-                self.partial = Some(Partial { kind: frame.kind, aux: frame.aux, bytes });
+                let mut partial = Partial { kind: frame.kind, aux: frame.aux, bytes: BytesMut::new() };
+                partial.append(&frame.payload, self.limit);
+                self.partial = Some(partial);
                 return Ok(None);
             }
             return Ok(Some(Reassembled { kind: frame.kind, aux: frame.aux, message: frame.payload }));
         };
-        partial.bytes.extend_from_slice(&frame.payload);
+        partial.append(&frame.payload, self.limit);
         if more {
             self.partial = Some(partial);
             return Ok(None);

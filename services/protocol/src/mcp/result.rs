@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use crate::mcp::members::Members;
 use crate::mcp::object::Object;
 use crate::mcp::outline::Outline;
+use crate::mcp::result_marks::{ResultMark, ResultMarks};
 
 /// Member that a modern result has and a legacy one lacks (2026-07-28, Overview, "`ResultType`").
 const RESULT_TYPE: &[u8] = br#""resultType":"complete""#;
@@ -120,13 +121,14 @@ pub fn is_legacy_task(result: &[u8]) -> bool {
 
 /// Returns a legacy server's result for a modern client: with `resultType` in front where the result has none. Anything else
 /// than an object stays as it is.
-pub fn with_result_type(result: Bytes) -> Bytes {
+pub fn with_result_type(result: Bytes, marks: ResultMarks) -> Bytes {
     #[derive(Deserialize)]
     struct Outside {
         #[serde(rename = "resultType", default)]
         result_type: Option<IgnoredAny>,
     }
-    let has_type = memmem::find(&result, b"\"resultType\"").is_some()
+    let has_type = marks.may_have(ResultMark::Type)
+        && memmem::find(&result, b"\"resultType\"").is_some()
         && serde_json::from_slice::<Outside>(&result).is_ok_and(|outside| outside.result_type.is_some());
     let Some(inside) = result.strip_prefix(b"{").filter(|_| !has_type) else { return result };
     let comma: &[u8] = if inside.trim_ascii_start().starts_with(b"}") { b"" } else { b"," };
@@ -169,12 +171,16 @@ pub fn is_tool_error(result: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::mcp::request_state::with_label;
 
     #[test]
     fn a_result_gets_its_type_once() {
         let typed = |text: &'static str| {
-            String::from_utf8(with_result_type(Bytes::from_static(text.as_bytes())).into()).unwrap()
+            let result = Bytes::from_static(text.as_bytes());
+            String::from_utf8(with_result_type(result, ResultMarks::ANY).into()).unwrap()
         };
         assert_eq!(typed("{ }"), r#"{"resultType":"complete" }"#);
         assert_eq!(typed(r#"{"content":[1e2]}"#), r#"{"resultType":"complete","content":[1e2]}"#);
@@ -234,5 +240,23 @@ mod tests {
         assert!(!is_legacy_task(br#"{"task":{"taskId":"1"},"content":[]}"#));
         assert!(!is_legacy_task(br#"{"content":[{"text":"\"taskId\""}]}"#));
         assert!(!is_legacy_task(br#"{"structuredContent":{"task":{"taskId":"1"}},"content":[]}"#));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_search_finds_is_marked(
+            result in "(\\{|\\{\"a\":\\{|\\{\"a\":1,)\"(isError|resultType|requestState|task|taskId|_meta)\":(true|false|\"complete\"|\"task\"|\\{\"taskId\":\"1\"\\}|null)\\}{1,2}"
+        ) {
+            // The message is large enough for an outline; a result that is no JSON has none.
+            let message = format!(r#"{{"id":1,"result":{result},"x":"{}"}}"#, "x".repeat(5000));
+            let Some(outline) = Outline::of(message.as_bytes(), "result") else { return Ok(()) };
+            let (marks, bytes) = (ResultMarks::of_inner(&outline), Bytes::from(result));
+            prop_assert!(marks.may_have(ResultMark::ToolError) || !is_tool_error(&bytes));
+            prop_assert!(marks.may_have(ResultMark::Task) || !is_legacy_task(&bytes));
+            prop_assert!(marks.may_have(ResultMark::OtherType) || ResultType::of(&bytes) == ResultType::Complete);
+            let labelled = with_label(bytes.clone(), "L");
+            prop_assert!(marks.may_have(ResultMark::State) || labelled == bytes);
+            prop_assert_eq!(with_result_type(bytes.clone(), marks), with_result_type(bytes, ResultMarks::ANY));
+        }
     }
 }

@@ -5,6 +5,9 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+/// Bytes from which on it pays to share memory in place of copying.
+const MIN_SHARED: usize = 4 * 1024;
+
 /// Returns the range of `raw`, borrowed from `source`, in `source`; an empty range if it does not stand there.
 pub fn range_in(source: &[u8], raw: &RawValue) -> Range<usize> {
     let text = raw.get();
@@ -37,6 +40,57 @@ pub fn splice(source: &[u8], edits: &mut [Edit<'_>], spare: usize) -> Vec<u8> {
     }
     out.extend_from_slice(source.get(copied..).unwrap_or_default());
     out
+}
+
+/// A text in pieces, one behind the other.
+#[derive(Clone, Debug)]
+pub struct Pieces {
+    first: Bytes,
+    rest: Vec<Bytes>,
+}
+
+impl From<Bytes> for Pieces {
+    fn from(whole: Bytes) -> Self {
+        Self { first: whole, rest: Vec::new() }
+    }
+}
+
+impl Pieces {
+    /// Returns the whole text.
+    pub fn join(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { self.into_iter().collect::<Vec<_>>().concat().into() }
+    }
+}
+
+impl IntoIterator for Pieces {
+    type Item = Bytes;
+    type IntoIter = std::iter::Chain<std::iter::Once<Bytes>, std::vec::IntoIter<Bytes>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self.first).chain(self.rest)
+    }
+}
+
+/// Returns `source` with the edits made and with `end` behind it, as [`splice`] does, in pieces: what is long and stays as it is shares
+/// the memory of `source`.
+pub fn splice_shared(source: &Bytes, edits: &mut [Edit<'_>], end: &[u8]) -> Pieces {
+    edits.sort_by_key(|edit| edit.range.start);
+    let (mut pieces, mut copied, mut from) = (Vec::with_capacity(4), Vec::new(), 0);
+    let last = Edit { range: source.len()..source.len(), with: end };
+    for edit in edits.iter().chain([&last]) {
+        let kept = from..edit.range.start;
+        if kept.len() < MIN_SHARED {
+            copied.extend_from_slice(source.get(kept).unwrap_or_default());
+        } else {
+            pieces.push(std::mem::take(&mut copied).into());
+            pieces.push(source.slice(kept));
+        }
+        copied.extend_from_slice(edit.with);
+        from = edit.range.end;
+    }
+    pieces.push(copied.into());
+    let mut pieces = pieces.into_iter();
+    Pieces { first: pieces.next().unwrap_or_default(), rest: pieces.collect() }
 }
 
 /// Returns the range of a member, key and comma included, whose value has this range in `source`; `None` where there is no key before
@@ -89,6 +143,25 @@ mod tests {
         );
         assert_eq!(out, b"01xyz4+567");
         assert_eq!(splice(b"abc", &mut [], 0), b"abc");
+    }
+
+    #[test]
+    fn pieces_are_the_spliced_text_and_share_what_is_long() {
+        let source = Bytes::from((0..=255).cycle().take(30_000).collect::<Vec<u8>>());
+        for ranges in
+            [vec![], vec![0..0, 1..2], vec![5..9, 10..10, 20_000..20_001], vec![4096..25_903, 26_000..30_000]]
+        {
+            let mut edits: Vec<Edit<'_>> =
+                ranges.iter().rev().map(|range| Edit { range: range.clone(), with: b"new" }).collect();
+            let expected = [splice(&source, &mut edits, 0), b"end".to_vec()].concat();
+            let pieces = splice_shared(&source, &mut edits, b"end");
+            for piece in pieces.clone() {
+                let is_shared = source.as_ptr_range().contains(&piece.as_ptr());
+                assert_eq!(is_shared, piece.len() >= MIN_SHARED, "{ranges:?}: {}", piece.len());
+            }
+            assert_eq!(pieces.join(), expected, "{ranges:?}");
+        }
+        assert_eq!(Pieces::from(source.clone()).join().as_ptr(), source.as_ptr());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use protocol::mcp::catalog::CatalogError;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::result::with_result_type;
+use protocol::mcp::result_marks::ResultMarks;
 use serde_json::value::RawValue;
 
 use super::call::CallRequest;
@@ -310,7 +311,7 @@ fn for_client(response: ResponseEvent, era: Era) -> ResponseEvent {
                 error: false,
                 tool_error,
                 status,
-                payload: with_result_type(payload),
+                payload: with_result_type(payload, ResultMarks::ANY),
             }
         }
         other => other,

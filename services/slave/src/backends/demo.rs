@@ -5,11 +5,11 @@ mod kinds;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::mcp::catalog::CatalogEntry;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::result_marks::{ResultMark, ResultMarks};
 use serde_json::value::RawValue;
 
 use super::arguments::{Argument, ArgumentProblems, ArgumentReader};
@@ -233,11 +233,14 @@ fn text_result(era: Era, kind: ResultKind, len: usize, write: impl FnOnce(&mut S
         ResultKind::ToolError => r#"}],"isError":true}"#,
         ResultKind::Success => "}]}",
     });
-    Answer { payload: Bytes::from(out), error: false, tool_error: kind == ResultKind::ToolError }
+    let marks = ResultMarks::NONE.with(ResultMark::Type).with(ResultMark::ToolError);
+    Answer { tool_error: kind == ResultKind::ToolError, marks, ..Answer::result(out.into()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::call::testing::{request, within};
     use crate::call::{CallEnd, CallSink, SinkClosed};

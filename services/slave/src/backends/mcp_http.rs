@@ -12,15 +12,16 @@ mod state;
 mod streamable;
 mod upstream;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
+
+use crate::splice::Pieces;
 
 pub use config::{HttpServer, HttpTransport};
 pub(crate) use inbox::Inbox;
 pub(crate) use upstream::{Upstream, UpstreamSettings};
 
 /// Carries the messages until the server cannot be reached any more, and returns the reason. Dropping the future ends all exchanges.
-pub(crate) async fn run(upstream: &std::sync::Arc<Upstream>, messages: mpsc::Receiver<Bytes>) -> String {
+pub(crate) async fn run(upstream: &std::sync::Arc<Upstream>, messages: mpsc::Receiver<Pieces>) -> String {
     match upstream.server.transport {
         HttpTransport::Streamable => streamable::run(upstream, messages).await,
         HttpTransport::Events => legacy_events::run(upstream, messages).await,

@@ -36,6 +36,7 @@ mod stderr_log;
 mod supervisor;
 mod task_updates;
 mod tasks;
+mod write_queue;
 
 pub(crate) use backend::StdioBackend;
 pub use config::{StdioServer, StdioTiming};

@@ -182,7 +182,7 @@ impl AskingCall {
             }
         };
         self.timers.pause();
-        self.finish(sink, CallEnd { payload, error: false, tool_error: false, status: 0 });
+        self.finish(sink, CallEnd::result(payload));
     }
 
     fn add_parked(self: &Arc<Self>, state: &mut AskingState) -> Result<Bytes, Failure> {

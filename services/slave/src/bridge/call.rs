@@ -5,6 +5,7 @@ use memchr::memmem;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::result::{ResultType, wanted_input};
+use protocol::mcp::result_marks::ResultMark;
 
 use super::crossing::Crossing;
 use super::errors::{self, Adapted};
@@ -26,7 +27,7 @@ pub(crate) async fn call(
     let subject = TaskSubject::of(&request);
     let mut answer = adapted(to.backend, name, request, exchange).await?;
     // Members of these names mean a task only in results that are one, or of requests about one.
-    if let Some(subject) = subject.filter(|_| !answer.error && is_about_task(&answer.payload)) {
+    if let Some(subject) = subject.filter(|_| !answer.error && is_about_task(&answer)) {
         let (origin, label) = (subject.origin(exchange.generation()), exchange.label());
         subject.note(&answer.payload, &origin, &to);
         let client = subject.client.as_deref();
@@ -37,8 +38,14 @@ pub(crate) async fn call(
 }
 
 /// Returns whether a result may have the id of a task.
-fn is_about_task(result: &[u8]) -> bool {
-    memmem::find(result, b"\"taskId\"").is_some()
+fn is_about_task(answer: &Answer) -> bool {
+    answer.marks.may_have(ResultMark::Task) && memmem::find(&answer.payload, b"\"taskId\"").is_some()
+}
+
+/// Returns whether a modern backend's result asks the client for input.
+fn asks_for_input(answer: &Answer) -> bool {
+    answer.marks.may_have(ResultMark::OtherType)
+        && ResultType::of(&answer.payload) == ResultType::InputRequired
 }
 
 /// Runs a call, and returns its answer in the form of the client's era.
@@ -59,12 +66,12 @@ async fn adapted(
     };
     if answer.error {
         return Ok(match errors::adapt(answer.payload, era, &method, capabilities.as_deref())? {
-            Adapted::Error(payload) => Answer { payload, error: true, tool_error: false },
-            Adapted::InputRequired(payload) => Answer { payload, error: false, tool_error: false },
+            Adapted::Error(payload) => Answer::error(payload),
+            Adapted::InputRequired(payload) => Answer::result(payload),
         });
     }
     match again {
-        Some(first) if ResultType::of(&answer.payload) == ResultType::InputRequired => {
+        Some(first) if asks_for_input(&answer) => {
             Box::pin(ask_in_rounds(backend, name, &first, answer, exchange)).await
         }
         _ => Ok(answer),
@@ -87,12 +94,10 @@ async fn ask_in_rounds(
         answer = backend.call(name, request, exchange).await?;
         if answer.error {
             return match errors::adapt(answer.payload, Era::Modern, &first.header.method, None)? {
-                Adapted::Error(payload) | Adapted::InputRequired(payload) => {
-                    Ok(Answer { payload, error: true, tool_error: false })
-                }
+                Adapted::Error(payload) | Adapted::InputRequired(payload) => Ok(Answer::error(payload)),
             };
         }
-        if ResultType::of(&answer.payload) != ResultType::InputRequired {
+        if !asks_for_input(&answer) {
             return Ok(answer);
         }
     }

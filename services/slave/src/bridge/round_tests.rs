@@ -35,7 +35,7 @@ impl Backend for Scripted {
         let message: Value = serde_json::from_slice(&request.message).unwrap();
         self.seen.lock().push(message["params"].clone());
         let result = self.results.lock().pop_front().unwrap_or(AGAIN);
-        async move { Ok(Answer { payload: result.into(), error: false, tool_error: false }) }.boxed()
+        async move { Ok(Answer::result(result.into())) }.boxed()
     }
 
     fn version(&self) -> Option<Version> {

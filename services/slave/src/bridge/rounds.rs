@@ -122,6 +122,7 @@ pub(super) fn copy(request: &Request) -> Request {
         kind: request.kind,
         name: request.name.clone(),
         task_origin: request.task_origin.clone(),
+        is_one_line: request.is_one_line,
         id: request.id.clone(),
         subject: request.subject.clone(),
         params: request.params.clone(),

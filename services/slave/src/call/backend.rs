@@ -9,6 +9,7 @@ use protocol::link::header::CallHeader;
 use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::result_marks::ResultMarks;
 use tokio::time::Instant;
 
 use super::exchange::Exchange;
@@ -25,6 +26,25 @@ pub(crate) struct Answer {
     pub(crate) error: bool,
     /// Whether the result has `isError: true`.
     pub(crate) tool_error: bool,
+    /// What the result may have.
+    pub(crate) marks: ResultMarks,
+}
+
+impl Answer {
+    /// Returns a result of which nothing is known, and which is no tool's error.
+    pub(crate) fn result(payload: Bytes) -> Self {
+        Self { payload, error: false, tool_error: false, marks: ResultMarks::ANY }
+    }
+
+    /// Returns a result that has `isError: true`.
+    pub(crate) fn tool_error(payload: Bytes) -> Self {
+        Self { tool_error: true, ..Self::result(payload) }
+    }
+
+    /// Returns an error.
+    pub(crate) fn error(payload: Bytes) -> Self {
+        Self { error: true, ..Self::result(payload) }
+    }
 }
 
 impl From<&Result<Answer, Failure>> for BackendOutcome {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::result_marks::ResultMarks;
 
 /// The end of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +16,19 @@ pub struct CallEnd {
     pub tool_error: bool,
     /// HTTP status for a modern client; 0 means 200.
     pub status: u16,
+    /// What the result may have.
+    pub marks: ResultMarks,
 }
 
 impl CallEnd {
     /// Returns the end of a call whose result says nothing.
     pub(crate) fn empty() -> Self {
-        Self { payload: Bytes::from_static(b"{}"), error: false, tool_error: false, status: 0 }
+        Self::result(Bytes::from_static(b"{}"))
+    }
+
+    /// Returns the end of a call with a result of which nothing is known, and which is no tool's error.
+    pub fn result(payload: Bytes) -> Self {
+        Self { payload, error: false, tool_error: false, status: 0, marks: ResultMarks::ANY }
     }
 
     /// Returns the end of a call that this slave, not its backend, failed.
@@ -29,6 +37,6 @@ impl CallEnd {
             200 => 0,
             other => other,
         };
-        Self { payload: failure.error_object(era).into(), error: true, tool_error: false, status }
+        Self { error: true, status, ..Self::result(failure.error_object(era).into()) }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Request {
     pub(crate) name: String,
     /// Where the task is from that the request is about, once its id was read.
     pub(crate) task_origin: Option<TaskOrigin>,
+    /// Whether the message is known to be on one line.
+    pub(crate) is_one_line: bool,
     /// The range of the request's id.
     pub(crate) id: Range<usize>,
     /// The range of the value that names the subject: `params.name`, `params.uri`, `params.taskId` or the same within `params.ref`.
@@ -231,6 +233,8 @@ impl Request {
         let subject = Method::find(&header.method).map_or(Subject::Nothing, |method| method.subject);
         let unreadable = || invalid(expected(subject));
         let members = Outline::of(&message, "params").and_then(|outline| Members::of_outline(&outline));
+        // An outline is of a text on one line only.
+        let is_one_line = members.is_some();
         let Members { id, at, params, arguments } =
             members.or_else(|| Members::read(&message)).ok_or_else(unreadable)?;
         let meta = match params.meta {
@@ -253,6 +257,7 @@ impl Request {
         };
         Ok(Self {
             task_origin: None,
+            is_one_line,
             id: range(id),
             kind: header.kind.or(kind),
             subject: named.map(range),

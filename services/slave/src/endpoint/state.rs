@@ -13,6 +13,7 @@ use protocol::link::revocation::RevocationFact;
 use protocol::link::rotation::RotationFact;
 use protocol::link::slave_end::{SlaveEnd, WriteOutcome};
 use protocol::mcp::request_state::{has_state, with_label};
+use protocol::mcp::result_marks::ResultMark;
 use tokio::sync::{Notify, watch};
 
 use super::call_table::CallTable;
@@ -173,7 +174,8 @@ impl Endpoint {
     pub(super) fn write_end(&self, call: CallId, end: CallEnd) {
         let error = if end.error { Flags::ERROR } else { Flags::NONE };
         let tool_error = if end.tool_error { Flags::TOOL_ERROR } else { Flags::NONE };
-        let payload = if end.error { end.payload } else { self.label(call, end.payload) };
+        let may_have_state = !end.error && end.marks.may_have(ResultMark::State);
+        let payload = if may_have_state { self.label(call, end.payload) } else { end.payload };
         let outcome = self.write(|to| to.end(call, payload, error.with(tool_error), end.status));
         if outcome == WriteOutcome::Gone {
             // The call may have been the last that a drain waits for.

@@ -116,7 +116,7 @@ impl Listeners {
         request: &Request,
         limit: Duration,
     ) -> Result<Answer, Failure> {
-        let done = || Answer { payload: Bytes::from_static(b"{}"), error: false, tool_error: false };
+        let done = || Answer::result(Bytes::from_static(b"{}"));
         let session = request.header.session.as_deref().ok_or_else(|| {
             Failure::InvalidRequest("subscriptions are kept for a session: send Mcp-Session-Id".into())
         })?;
@@ -134,7 +134,7 @@ impl Listeners {
         let _guard = SessionGuard { sessions: &self.sessions, session };
         match tokio::time::timeout(limit, watch.confirmed()).await {
             Err(_) => Err(Failure::Timeout),
-            Ok(Err(error)) => Ok(Answer { payload: error, error: true, tool_error: false }),
+            Ok(Err(error)) => Ok(Answer::error(error)),
             Ok(Ok(())) if self.sessions.add(session, uri, watch) => Ok(done()),
             Ok(Ok(())) => Err(Failure::InvalidRequest(
                 "the session has too many subscriptions: unsubscribe first".into(),
@@ -158,9 +158,7 @@ impl Listeners {
             outcome = self.listen(header, message, &mut exchange) => outcome,
         };
         exchange.end(match outcome {
-            Ok(()) => {
-                CallEnd { payload: Bytes::from_static(b"{}"), error: false, tool_error: false, status: 0 }
-            }
+            Ok(()) => CallEnd::empty(),
             Err(failure) => CallEnd::failed(&failure, header.era),
         });
     }

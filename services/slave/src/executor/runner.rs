@@ -221,9 +221,9 @@ fn refuse(failure: Failure, era: Era, lines: Lines, trace: CallTrace, exchange: 
 /// Returns the end of a call.
 fn end_of(answer: Result<Answer, Failure>, era: Era) -> CallEnd {
     match answer {
-        Ok(Answer { payload, error, tool_error }) => {
+        Ok(Answer { payload, error, tool_error, marks }) => {
             let status = if error && era == Era::Modern { modern_status(&payload) } else { 0 };
-            CallEnd { payload, error, tool_error, status }
+            CallEnd { payload, error, tool_error, status, marks }
         }
         Err(failure) => CallEnd::failed(&failure, era),
     }

@@ -71,7 +71,7 @@ impl CallSink for LocalSink {
         if let Some((retention, retained)) = &self.retained {
             retention.end(retained, &end);
         }
-        let CallEnd { payload, error, tool_error, status } = end;
+        let CallEnd { payload, error, tool_error, status, .. } = end;
         let event = ResponseEvent::End { seq: self.seq, more: false, error, tool_error, status, payload };
         // Sending fails where the client is gone.
         let _ = self.end.send(event);

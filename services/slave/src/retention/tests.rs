@@ -54,7 +54,7 @@ fn of(client: &str, session: &str) -> CallHeader {
 }
 
 fn end(text: &'static str) -> CallEnd {
-    CallEnd { payload: Bytes::from_static(text.as_bytes()), error: false, tool_error: false, status: 0 }
+    CallEnd::result(Bytes::from_static(text.as_bytes()))
 }
 
 /// Ends a call to which its client may return.
@@ -230,7 +230,7 @@ fn what_is_counted_is_what_is_allocated() {
                     let sent = text(bytes);
                     call.event(sent.clone());
                 }
-                let end = CallEnd { payload: text(60), error: false, tool_error: false, status: 0 };
+                let end = CallEnd::result(text(60));
                 finish(&store, &call, &end);
             }
         });

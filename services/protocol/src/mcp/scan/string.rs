@@ -64,23 +64,38 @@ impl Run {
     fn add_before_control(&mut self, text: &[u8]) {
         let (blocks, _) = text.as_chunks::<BLOCK>();
         let before = self.length;
-        let mut all = 0;
         for block in blocks {
-            let (words, _) = block.as_chunks::<8>();
-            let (mut control, mut bits) = (0, 0);
-            for word in words {
-                let word = u64::from_le_bytes(*word);
-                control |= word.wrapping_sub(EACH * 0x20) & !word;
-                bits |= word;
-            }
-            if control & HIGH != 0 {
+            let block = Block::of(block);
+            if block.has_control {
                 break;
             }
-            all |= bits;
-            self.length += BLOCK;
+            self.add(BLOCK, block.is_ascii);
         }
-        self.is_ascii &= all & HIGH == 0;
         self.add_bytes(&text[self.length - before..]);
+    }
+}
+
+/// What the bytes of a block of text are.
+struct Block {
+    has_control: bool,
+    is_ascii: bool,
+}
+
+impl Block {
+    fn of(block: &[u8; BLOCK]) -> Self {
+        let (words, _) = block.as_chunks::<8>();
+        // Of ASCII, all but control characters get the highest bit from this sum, and no byte carries into the next.
+        let (mut sums, mut bits) = (HIGH, 0);
+        for word in words {
+            let word = u64::from_le_bytes(*word);
+            bits |= word;
+            sums &= word.wrapping_add(EACH * (0x80 - 0x20));
+        }
+        if bits & HIGH == 0 {
+            return Self { has_control: sums & HIGH != HIGH, is_ascii: true };
+        }
+        let has_control = words.iter().any(|word| less_than(u64::from_le_bytes(*word), 0x20) != 0);
+        Self { has_control, is_ascii: false }
     }
 }
 

@@ -110,7 +110,7 @@ fn answer(era: Era, content: &Value, outcome: Outcome<'_>) -> Answer {
         result.push_str(",\"resultType\":\"complete\"");
     }
     result.push('}');
-    Answer { payload: result.into(), error: false, tool_error }
+    Answer { tool_error, ..Answer::result(result.into()) }
 }
 
 fn text_block(text: &str) -> Value {

@@ -1,6 +1,5 @@
 //! The demo's prompt `greet`, its resource `demo://about` and its template `demo://echo/{text}`. Must not know tools.
 
-use bytes::Bytes;
 use protocol::mcp::catalog::{CatalogEntry, ListKind};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
@@ -58,7 +57,7 @@ fn result_of(mut result: Value, era: Era) -> Answer {
     if era == Era::Modern {
         result["resultType"] = "complete".into();
     }
-    Answer { payload: Bytes::from(result.to_string()), error: false, tool_error: false }
+    Answer::result(result.to_string().into())
 }
 
 fn greet(request: &Request) -> Result<Value, Failure> {

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use url::Url;
@@ -12,16 +11,17 @@ use super::fault::Fault;
 use super::outgoing::Outgoing;
 use super::response::{BodyForm, EventStream, form};
 use super::upstream::Upstream;
+use crate::splice::Pieces;
 
 /// Carries the messages until the stream ends.
-pub(super) async fn run(upstream: &Arc<Upstream>, messages: mpsc::Receiver<Bytes>) -> String {
+pub(super) async fn run(upstream: &Arc<Upstream>, messages: mpsc::Receiver<Pieces>) -> String {
     match follow(upstream, messages).await {
         Ok(()) => "it ended its stream of events".to_owned(),
         Err(fault) => fault.to_string(),
     }
 }
 
-async fn follow(upstream: &Arc<Upstream>, mut messages: mpsc::Receiver<Bytes>) -> Result<(), Fault> {
+async fn follow(upstream: &Arc<Upstream>, mut messages: mpsc::Receiver<Pieces>) -> Result<(), Fault> {
     let response = upstream.get(None).await?;
     if !response.status().is_success() {
         return Err(Fault::Status(response.status().as_u16()));
@@ -44,7 +44,7 @@ async fn follow(upstream: &Arc<Upstream>, mut messages: mpsc::Receiver<Bytes>) -
             message = messages.recv(), if endpoint.is_some() => {
                 let (Some(message), Some(endpoint)) = (message, &endpoint) else { return Ok(()) };
                 let (upstream, to) = (Arc::clone(upstream), Url::clone(endpoint));
-                posts.spawn(async move { post(&upstream, &to, &Outgoing::read(&message)).await });
+                posts.spawn(async move { post(&upstream, &to, &Outgoing::read(&message.join())).await });
             }
             Some(_) = posts.join_next() => {}
         }

@@ -18,6 +18,7 @@ use super::fault::Fault;
 use super::outgoing::Outgoing;
 use super::response::{BodyForm, EventStream, form, whole};
 use super::upstream::{SESSION, Upstream};
+use crate::splice::Pieces;
 
 /// Wait before a stream is asked for again, unless the server says another.
 const RETRY: Duration = Duration::from_secs(1);
@@ -51,12 +52,12 @@ struct Exchanges {
 }
 
 /// Carries the messages until the server cannot be reached, and no exchange is under way.
-pub(super) async fn run(upstream: &Arc<Upstream>, mut messages: mpsc::Receiver<Bytes>) -> String {
+pub(super) async fn run(upstream: &Arc<Upstream>, mut messages: mpsc::Receiver<Pieces>) -> String {
     let (mut exchanges, mut unreachable) = (Exchanges::default(), None);
     loop {
         tokio::select! {
             message = messages.recv() => match message {
-                Some(message) => dispatch(upstream, &mut exchanges, Outgoing::read(&message)).await,
+                Some(message) => dispatch(upstream, &mut exchanges, Outgoing::read(&message.join())).await,
                 None => return "its session ended".to_owned(),
             },
             Some(done) = exchanges.tasks.join_next() => {

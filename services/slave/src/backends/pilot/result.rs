@@ -74,18 +74,14 @@ impl Review {
     pub(super) fn answer(&self, era: Era) -> Result<Answer, serde_json::Error> {
         let text = serde_json::to_string_pretty(self)?;
         let result = json!({ "content": [{ "type": "text", "text": text }], "structuredContent": self });
-        Ok(Answer {
-            payload: with_result_type(result, era).to_string().into(),
-            error: false,
-            tool_error: false,
-        })
+        Ok(Answer::result(with_result_type(result, era).to_string().into()))
     }
 }
 
 /// Returns a text block with `isError`. Without a review there is no structured content.
 pub(super) fn error_result(era: Era, text: &str) -> Answer {
     let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
-    Answer { payload: with_result_type(result, era).to_string().into(), error: false, tool_error: true }
+    Answer::tool_error(with_result_type(result, era).to_string().into())
 }
 
 fn with_result_type(mut result: Value, era: Era) -> Value {

@@ -13,6 +13,7 @@ use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
+use protocol::mcp::result_marks::ResultMarks;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -23,7 +24,7 @@ use super::incoming::{self, Incoming, with_task_id};
 use super::line_fault::LineFault;
 use super::log_readers::{LogReader, LogWish};
 use super::odd_lines::OddLines;
-use super::results;
+use super::results::{self, Found};
 use super::session::{OutboundRequest, RequestKind, Session};
 use super::slots::Slots;
 use super::{messages, request, tasks};
@@ -278,16 +279,19 @@ impl StdioBackend {
                     exchange.alive();
                     continue;
                 }
-                Incoming::Result(result) => {
-                    self.check(MessageShape::Result, &result, rules)?;
+                Incoming::Result { json, marks } => {
+                    if marks.is_none() {
+                        self.check(MessageShape::Result, &json, rules)?;
+                    }
+                    let found = Found { json, marks: marks.unwrap_or(ResultMarks::ANY) };
                     let tasks = Tasks::of(request, &ready.facts);
                     let method = &request.header.method;
-                    let answer = results::adapt(result, rules.era, ready.era, method, tasks)?;
+                    let answer = results::adapt(found, rules.era, ready.era, method, tasks)?;
                     return asked.conclude(answer, rules.era);
                 }
                 Incoming::Error(error) => {
                     self.check(MessageShape::Error, &error, rules)?;
-                    let answer = Answer { payload: error, error: true, tool_error: false };
+                    let answer = Answer::error(error);
                     return asked.conclude(answer, rules.era);
                 }
                 Incoming::Failed(failure) => return Err(failure),

@@ -5,19 +5,23 @@ use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use bytes::Bytes;
 use runtime::io_fault::describe;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 
 use super::config::StdioServer;
+use super::write_queue::WriteQueue;
 use crate::backends::environment;
 use crate::backends::process_group::ProcessGroup;
 use crate::launcher::{Launcher, widen_pipe};
+use crate::splice::Pieces;
 
 /// Time in which a launcher must have killed everything below it.
 const LAUNCHER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Messages that one system call writes at most.
+const MAX_WRITTEN_AT_ONCE: usize = 16;
 
 /// A running child: the backend, or the launcher above it. Dropping it kills both and everything below.
 pub(super) struct ChildProcess {
@@ -101,9 +105,11 @@ impl ChildProcess {
 }
 
 /// Writes messages to a child until it stops reading or all senders are dropped; then closes its standard input.
-pub(super) async fn write(mut stdin: ChildStdin, mut messages: mpsc::Receiver<Bytes>) {
-    while let Some(message) = messages.recv().await {
-        if let Err(error) = stdin.write_all(&message).await {
+pub(super) async fn write(mut stdin: ChildStdin, mut messages: mpsc::Receiver<Pieces>) {
+    let (mut received, mut queue) = (Vec::new(), WriteQueue::default());
+    while messages.recv_many(&mut received, MAX_WRITTEN_AT_ONCE).await > 0 {
+        queue.extend(received.drain(..).flatten());
+        if let Err(error) = stdin.write_all_buf(&mut queue).await {
             tracing::debug!(%error, "a child does not read its standard input any more");
             return;
         }

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::messages::modern_meta;
 use crate::call::Request;
 use crate::identity_tokens::IDENTITY_CLAIM;
-use crate::splice::{Edit, member_at, splice, strip_newlines};
+use crate::splice::{Edit, Pieces, member_at, splice, splice_shared, strip_newlines};
 
 /// Protocol members of a modern `_meta`: a modern backend requires them of its client, a legacy one does not expect them.
 const PROTOCOL_KEYS: [&str; 4] =
@@ -86,7 +86,7 @@ impl Tasks {
 }
 
 /// Returns the client's message as one line for the child.
-pub(super) fn rewrite(request: &Request, to: &Forwarding<'_>) -> Result<Bytes, serde_json::Error> {
+pub(super) fn rewrite(request: &Request, to: &Forwarding<'_>) -> Result<Pieces, serde_json::Error> {
     let id = to.id.to_string();
     let mut edits = vec![Edit { range: request.id.clone(), with: id.as_bytes() }];
     let name = serde_json::to_string(to.name)?;
@@ -113,10 +113,14 @@ pub(super) fn rewrite(request: &Request, to: &Forwarding<'_>) -> Result<Bytes, s
     {
         edits.push(Edit { range, with: b"" });
     }
+    let has_newline = |edit: &Edit<'_>| memchr::memchr2(b'\n', b'\r', edit.with).is_some();
+    if request.is_one_line && !edits.iter().any(has_newline) {
+        return Ok(splice_shared(&request.message, &mut edits, b"\n"));
+    }
     let mut text = splice(&request.message, &mut edits, 1);
     strip_newlines(&mut text);
     text.push(b'\n');
-    Ok(text.into())
+    Ok(Bytes::from(text).into())
 }
 
 /// Returns where a `_meta` is inserted that the message does not have, and what with.
@@ -249,7 +253,7 @@ mod tests {
     };
 
     fn forwarded(client: Era, era: Era, message: &str) -> String {
-        let line = rewrite(&request(client, message), &Forwarding { era, ..TO_LEGACY }).unwrap();
+        let line = rewrite(&request(client, message), &Forwarding { era, ..TO_LEGACY }).unwrap().join();
         String::from_utf8(line.to_vec()).unwrap()
     }
 
@@ -300,7 +304,8 @@ mod tests {
             let mut header = header(Era::Legacy);
             header.identity = identity.map(|text| Box::new(serde_json::from_str(text).unwrap()));
             let request = Request::parse(header, message.to_owned().into()).unwrap();
-            let line = rewrite(&request, &Forwarding { identity: told(&request), ..TO_LEGACY }).unwrap();
+            let line =
+                rewrite(&request, &Forwarding { identity: told(&request), ..TO_LEGACY }).unwrap().join();
             serde_json::from_slice::<serde_json::Value>(&line).unwrap()["params"]["_meta"].clone()
         };
         let ada = r#"{"issuer":"https://id","subject":"7","groups":["dev"]}"#;
@@ -325,7 +330,7 @@ mod tests {
             header.traceparent = traceparent.map(str::to_owned);
             header.baggage = traceparent.map(|_| "k=\"v\"".to_owned());
             let request = Request::parse(header, message.to_owned().into()).unwrap();
-            let line = rewrite(&request, &Forwarding { trace_context: own, ..TO_LEGACY }).unwrap();
+            let line = rewrite(&request, &Forwarding { trace_context: own, ..TO_LEGACY }).unwrap().join();
             serde_json::from_slice::<serde_json::Value>(&line).unwrap()["params"]["_meta"].clone()
         };
         // The message's own context stays unchanged.

@@ -152,9 +152,9 @@ struct ErrorObject {
 /// Parses the answer to `server/discover`; `None` if it is not a modern server's.
 fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError> {
     match answer {
-        Incoming::Result(result) => match serde_json::from_slice::<Discovered>(&result) {
+        Incoming::Result { json, .. } => match serde_json::from_slice::<Discovered>(&json) {
             Ok(found) if found.supported_versions.iter().any(|version| is_modern(version)) => {
-                let introduction: Introduction = serde_json::from_slice(&result).unwrap_or_default();
+                let introduction: Introduction = serde_json::from_slice(&json).unwrap_or_default();
                 Ok(Some(introduction.into_info(Version::NEWEST)))
             }
             _ => Ok(None),
@@ -214,7 +214,7 @@ mod tests {
     use bytes::Bytes;
 
     fn result(json: &'static str) -> Incoming {
-        Incoming::Result(Bytes::from_static(json.as_bytes()))
+        Incoming::Result { json: Bytes::from_static(json.as_bytes()), marks: None }
     }
 
     fn error(json: &'static str) -> Incoming {

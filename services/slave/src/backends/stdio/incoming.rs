@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use front::CallOutcome;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::result_marks::ResultMarks;
 
 use crate::call::ClientRequest;
 use crate::splice::{Edit, splice};
@@ -54,7 +55,11 @@ pub(super) enum Incoming {
     /// A sign of life: the child wrote something that may belong to the request and is not passed on.
     Alive,
     /// The `result` value.
-    Result(Bytes),
+    Result {
+        json: Bytes,
+        /// What the result may have, where its message was read through; `None`: it is still to be checked.
+        marks: Option<ResultMarks>,
+    },
     /// The `error` object.
     Error(Bytes),
     /// The failure that takes the place of an answer.
@@ -64,7 +69,7 @@ pub(super) enum Incoming {
 impl Incoming {
     /// Returns whether nothing of the request follows.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::Result(_) | Self::Error(_) | Self::Failed(_))
+        matches!(self, Self::Result { .. } | Self::Error(_) | Self::Failed(_))
     }
 
     /// Returns how the request ended, for its metric.
@@ -72,7 +77,7 @@ impl Incoming {
         match self {
             Self::Error(error) => CallOutcome::from_error_object(error),
             Self::Failed(failure) => CallOutcome::Unanswered(failure.spec().kind),
-            Self::Result(_)
+            Self::Result { .. }
             | Self::Progress { .. }
             | Self::Log(_)
             | Self::Extension(_)
@@ -90,7 +95,7 @@ impl Incoming {
             | Self::TaskStatus { line, .. }
             | Self::Log(line)
             | Self::Extension(line)
-            | Self::Result(line)
+            | Self::Result { json: line, .. }
             | Self::Error(line) => line.len(),
             Self::Request(request) => request.size(),
             Self::Withdrawn(id) => id.len(),

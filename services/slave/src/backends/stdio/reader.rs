@@ -9,6 +9,7 @@ use protocol::mcp::catalog::ListKind;
 use protocol::mcp::envelope::Text;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::outline::{Member, Outline};
+use protocol::mcp::result_marks::ResultMarks;
 use protocol::mcp::subscription::{SubscriptionFilter, TaskUpdate};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -133,6 +134,10 @@ impl OutputReader {
         if line.is_empty() {
             return;
         }
+        if self.on_large_result(&line) {
+            // One that could be read has no line breaks.
+            return self.attribution.on_message();
+        }
         if memchr::memchr(b'\r', &line).is_some() && is_json(&line) {
             // Between tokens they mean nothing, and our own messages are one line.
             let mut copy = line.to_vec();
@@ -151,9 +156,6 @@ impl OutputReader {
     }
 
     fn on_text(&mut self, line: &Bytes) {
-        if self.on_large_result(line) {
-            return self.attribution.on_message();
-        }
         // serde would also take an array of the members in their order.
         let read = match line.first() {
             Some(b'{') => serde_json::from_slice(line).map(|message| self.on_message(line, &message)),
@@ -207,7 +209,8 @@ impl OutputReader {
         let id = outline.read::<&RawValue>(id).and_then(|id| self.request_id(id.get()));
         match id {
             Some(id) if outline.json(result).starts_with(b"{") && !outline.outer.iter().any(is_other) => {
-                let known = self.session.complete(id, Incoming::Result(line.slice(result.clone())));
+                let (json, marks) = (line.slice(result.clone()), Some(ResultMarks::of_inner(&outline)));
+                let known = self.session.complete(id, Incoming::Result { json, marks });
                 self.note_answer(known);
                 true
             }
@@ -221,7 +224,8 @@ impl OutputReader {
         };
         let known = match (message.result, message.error) {
             (Some(result), None) => {
-                self.session.complete(id, Incoming::Result(line.slice(range_in(line, result))))
+                let json = line.slice(range_in(line, result));
+                self.session.complete(id, Incoming::Result { json, marks: None })
             }
             (None, Some(error)) => {
                 self.session.complete(id, Incoming::Error(line.slice(range_in(line, error))))

@@ -61,7 +61,7 @@ pub(super) async fn send_as(
 /// Returns the `result` of an answer.
 pub(super) fn expect_result(answer: Incoming, method: &'static str) -> Result<Bytes, RequestError> {
     match answer {
-        Incoming::Result(result) => Ok(result),
+        Incoming::Result { json, .. } => Ok(json),
         Incoming::Error(error) => {
             let error = String::from_utf8_lossy(&error).chars().take(MAX_ERROR_TEXT).collect();
             Err(RequestError::Refused { method, error })

@@ -89,7 +89,7 @@ async fn ask(session: &Arc<Session>, method: &'static str, uri: &str) -> Option<
     let request = send(session, |id| messages::request(id, method, &params, Era::Legacy)).await;
     let mut request = request.ok()?.timed(method);
     Some(match tokio::time::timeout(ANSWER_TIMEOUT, request.next()).await {
-        Ok(Incoming::Result(_)) => Status::Watched,
+        Ok(Incoming::Result { .. }) => Status::Watched,
         Ok(Incoming::Error(error)) => Status::Refused(error),
         Ok(Incoming::Failed(Failure::BadAnswer(_) | Failure::ResultTooLarge(_))) | Err(_) => {
             Status::Refused(Failure::Timeout.error_object(Era::Legacy).into())

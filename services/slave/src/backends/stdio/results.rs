@@ -4,6 +4,7 @@ use bytes::Bytes;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::result::{ResultType, is_legacy_task, is_tool_error, with_cache_hints, with_result_type};
+use protocol::mcp::result_marks::{ResultMark, ResultMarks};
 
 use super::forward::Tasks;
 use crate::call::Answer;
@@ -11,38 +12,51 @@ use crate::call::Answer;
 /// What is said of a task.
 const TASK: &str = "a task in place of its result";
 
+/// The `result` value of a child.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) json: Bytes,
+    /// What it may have.
+    pub(super) marks: ResultMarks,
+}
+
 /// Returns the answer with a `result` value adapted to the era of the client; `backend` is the era of the child.
 ///
 /// # Errors
 /// The result is of a type that the client cannot go on with.
 pub(super) fn adapt(
-    result: Bytes,
+    result: Found,
     client: Era,
     backend: Era,
     method: &str,
     tasks: Tasks,
 ) -> Result<Answer, Failure> {
     check(&result, client, backend, tasks)?;
-    let tool_error = is_tool_error(&result);
+    let Found { json: result, marks } = result;
+    let tool_error = marks.may_have(ResultMark::ToolError) && is_tool_error(&result);
     let needs_type = client == Era::Modern && backend == Era::Legacy;
     let payload = match (needs_type, method) {
         (false, _) => result,
         // 2026-07-28, "Caching": results of these methods say how long they hold. A legacy server does not tell.
-        (true, "resources/read") => with_result_type(with_cache_hints(result)),
-        (true, _) => with_result_type(result),
+        (true, "resources/read") => with_result_type(with_cache_hints(result), marks),
+        (true, _) => with_result_type(result, marks),
     };
-    Ok(Answer { payload, error: false, tool_error })
+    Ok(Answer { tool_error, marks, ..Answer::result(payload) })
 }
 
-fn check(result: &[u8], client: Era, backend: Era, tasks: Tasks) -> Result<(), Failure> {
+fn check(result: &Found, client: Era, backend: Era, tasks: Tasks) -> Result<(), Failure> {
+    let Found { json, marks } = result;
     if backend == Era::Legacy {
-        return if tasks == Tasks::Absent && is_legacy_task(result) {
+        return if tasks == Tasks::Absent && marks.may_have(ResultMark::Task) && is_legacy_task(json) {
             Err(Failure::ResultUnsupported { what: TASK })
         } else {
             Ok(())
         };
     }
-    match (ResultType::of(result), client) {
+    if !marks.may_have(ResultMark::OtherType) {
+        return Ok(());
+    }
+    match (ResultType::of(json), client) {
         (ResultType::Task, _) if tasks == Tasks::Absent => Err(Failure::ResultUnsupported { what: TASK }),
         // A modern client knows the types that it asked for, and refuses others.
         // What asks for input is the bridge's.
@@ -58,10 +72,12 @@ fn check(result: &[u8], client: Era, backend: Era, tasks: Tasks) -> Result<(), F
 mod tests {
     use super::*;
 
+    fn found(result: &'static str) -> Found {
+        Found { json: Bytes::from_static(result.as_bytes()), marks: ResultMarks::ANY }
+    }
+
     fn adapted(result: &'static str, client: Era, backend: Era) -> (String, bool) {
-        let answer =
-            adapt(Bytes::from_static(result.as_bytes()), client, backend, "tools/call", Tasks::Absent)
-                .unwrap();
+        let answer = adapt(found(result), client, backend, "tools/call", Tasks::Absent).unwrap();
         (String::from_utf8(answer.payload.to_vec()).unwrap(), answer.tool_error)
     }
 
@@ -91,13 +107,7 @@ mod tests {
     #[test]
     fn what_a_legacy_server_reads_may_not_be_kept_by_a_modern_client() {
         let read = |result: &'static str| {
-            let answer = adapt(
-                Bytes::from_static(result.as_bytes()),
-                Era::Modern,
-                Era::Legacy,
-                "resources/read",
-                Tasks::Absent,
-            );
+            let answer = adapt(found(result), Era::Modern, Era::Legacy, "resources/read", Tasks::Absent);
             String::from_utf8(answer.unwrap().payload.to_vec()).unwrap()
         };
         assert_eq!(
@@ -128,9 +138,7 @@ mod tests {
         const LEGACY_TASK: &str = r#"{"task":{"taskId":"1"}}"#;
         const OTHER: &str = r#"{"resultType":"pages"}"#;
         let kind = |result: &'static str, client, backend| {
-            let failure =
-                adapt(Bytes::from_static(result.as_bytes()), client, backend, "tools/call", Tasks::Absent)
-                    .err();
+            let failure = adapt(found(result), client, backend, "tools/call", Tasks::Absent).err();
             failure.map(|failure| (failure.spec().kind, failure.to_string().contains("roots/list")))
         };
         for (result, client, backend, expected) in [

@@ -21,6 +21,7 @@ use super::log_readers::{LogMessage, LogReader, owner, recipients};
 use super::messages;
 use crate::call::CancelReason;
 use crate::metrics::{self, DropReason};
+use crate::splice::Pieces;
 
 /// Messages that may wait for the child to read. A call beyond them waits; other calls go on.
 const MAX_UNSENT: usize = 64;
@@ -82,7 +83,7 @@ impl RequestTable {
 }
 
 /// A session, and the messages that are to be written to the child.
-type NewSession = (Arc<Session>, mpsc::Receiver<Bytes>);
+type NewSession = (Arc<Session>, mpsc::Receiver<Pieces>);
 
 /// The session with one child.
 pub(super) struct Session {
@@ -94,7 +95,7 @@ pub(super) struct Session {
     pub(super) changed_lists: ChangedLists,
     /// The level of log messages that the child was told.
     pub(super) log_level: ChildLogLevel,
-    outbox: mpsc::Sender<Bytes>,
+    outbox: mpsc::Sender<Pieces>,
     table: Mutex<RequestTable>,
     next: AtomicU64,
     legacy: AtomicBool,
@@ -147,7 +148,7 @@ impl Session {
 
     /// Queues a message that needs no answer; drops it if the queue is full.
     pub(super) fn post(&self, message: Bytes) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.outbox.try_send(message) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.outbox.try_send(message.into()) {
             metrics::record_backend_drop(&self.backend, DropReason::UnreadStdin);
         }
     }
@@ -343,9 +344,9 @@ impl OutboundRequest {
     }
 
     /// Queues the request for the child; waits while the queue is full. Fails if the child is gone.
-    pub(super) async fn send(&mut self, message: Bytes) -> Result<(), Failure> {
+    pub(super) async fn send(&mut self, message: impl Into<Pieces>) -> Result<(), Failure> {
         tokio::select! {
-            sent = self.session.outbox.send(message) => {
+            sent = self.session.outbox.send(message.into()) => {
                 self.sent = sent.is_ok();
                 sent.map_err(|_| Failure::BackendFailed {
                     backend: self.session.backend.to_string(),

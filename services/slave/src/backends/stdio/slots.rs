@@ -118,7 +118,10 @@ mod tests {
             let mut next = Box::pin(slots.take("b"));
             assert!((&mut next).now_or_never().is_none());
             if answers {
-                assert!(!session.complete(7, Incoming::Result(Bytes::new())), "nobody waits for it");
+                assert!(
+                    !session.complete(7, Incoming::Result { json: Bytes::new(), marks: None }),
+                    "nobody waits for it"
+                );
             }
             let before = tokio::time::Instant::now();
             drop(next.await.unwrap());
