@@ -1,5 +1,8 @@
 # Everything a developer or CI does; each target says what it needs. `make help` lists them.
 CARGO ?= cargo
+# Every debug build selects the whole workspace, also for one program: with another selection, tokio and all above it would have other
+# features and be compiled again.
+PROGRAM = $(CARGO) build --locked --workspace --bin mcp-relay
 # Seconds that each fuzz target runs in `make check`.
 FUZZ_SECONDS ?= 5
 # Seeds of the fleet simulation in `make soak`; ten times as many of the link simulation.
@@ -26,54 +29,54 @@ setup: ## Install what the other targets need (Debian packages, Rust components)
 	@./scripts/setup
 
 build: ## Build the debug binary, target/debug/mcp-relay
-	$(CARGO) build --locked -p mcp-relay
+	$(PROGRAM)
 
 release: ## Build the release binary, target/release/mcp-relay
 	$(CARGO) build --locked --release -p mcp-relay
 
 demo: ## Run the main job end to end on loopback: one proxy, two slaves, real MCP calls
 	@./scripts/needs-rust
-	$(CARGO) run --locked -p mcp-relay -- demo
+	$(CARGO) run --locked --workspace --bin mcp-relay -- demo
 
 test: ## Run all tests, also after one has failed (needs Rust only; about 10 minutes on 2 cores)
 	@./scripts/needs-rust 8000 8001 9000
 	$(CARGO) build --locked --workspace --all-targets
-	$(CARGO) test --locked --workspace --lib --bins --tests --examples --no-fail-fast
+	$(CARGO) test --locked --workspace --lib --bins --tests --no-fail-fast
 
 test-proxy: ## Run the document's integration test on ports 8000, 8001 and 9000
 	@./scripts/needs-rust 8000 8001 9000
-	$(CARGO) build --locked -p mcp-relay
-	$(CARGO) test --locked -p mcp-relay-tests --test document -- --nocapture
+	$(PROGRAM)
+	$(CARGO) test --locked --workspace --test document -- --nocapture
 
 test-ui: ## Test the status pages in a headless Chromium; UI_SCREENSHOTS=folder keeps pictures
 	./scripts/setup ui
-	$(CARGO) build --locked -p mcp-relay -p mcp-relay-tests --bins
-	$(CARGO) test --locked -p mcp-relay-tests --test ui
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace --test ui
 
 test-squid: ## Test the way out through a real Squid with authentication
 	./scripts/setup squid
-	$(CARGO) build --locked -p mcp-relay
-	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked -p mcp-relay-tests --test squid
+	$(PROGRAM)
+	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked --workspace --test squid
 
 test-conformance: ## Run the official conformance suite directly and through the relay, and compare; ONLY='stdio-*' (needs npm and Python)
 	./scripts/setup conformance
-	$(CARGO) build --locked -p mcp-relay
-	$(CARGO) build --locked --manifest-path tests/conformance/Cargo.toml --target-dir target/conformance
+	$(PROGRAM)
+	$(CARGO) build --locked --manifest-path tests/conformance/Cargo.toml --target-dir target
 	python3 tests/conformance/run.py $(ONLY)
 
 test-clients: ## Run clients of npm and PyPI against servers of npm and PyPI through the relay; ONLY='sdk1 inspector' (needs npm and Python)
 	./scripts/setup conformance
-	$(CARGO) build --locked -p mcp-relay
+	$(PROGRAM)
 	python3 tests/clients/run.py $(ONLY)
 
 test-oauth: ## Have the SDKs' clients sign in at Keycloak, oidc-provider and the broker, also behind nginx and Caddy; ONLY='keycloak broker-*' (needs Java, npm, Python, Chromium, nginx, Caddy)
 	./scripts/setup oauth
-	$(CARGO) build --locked -p mcp-relay
+	$(PROGRAM)
 	python3 tests/oauth/run.py $(ONLY)
 
 test-fronts: ## Run nginx and Caddy as docs/run/fronts.md has them in front of a proxy with TLS; ONLY='nginx' (needs Python, nginx and Caddy)
 	./scripts/setup fronts
-	$(CARGO) build --locked -p mcp-relay
+	$(PROGRAM)
 	python3 tests/fronts/run.py $(ONLY)
 
 check: ## Check format, scripts, the making of releases, YAML, Dockerfile, workflows, charts, dependencies, lints and docs, build the book, and fuzz for a short time
@@ -85,7 +88,7 @@ check: ## Check format, scripts, the making of releases, YAML, Dockerfile, workf
 	./scripts/deny
 	./scripts/docs
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --locked -p mcp-relay-tests --test ui -- -D warnings
+	$(CARGO) clippy --locked --workspace --test ui --test squid -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	$(MAKE) test-dashboards
 	./fuzz/run.sh $(FUZZ_SECONDS)
@@ -140,7 +143,7 @@ charts-release: ## Package the charts as VERSION, push them to CHARTS (oci://…
 
 test-dashboards: ## Check grafana/: run every panel and rule against a real Prometheus, proxies and slaves (about a minute)
 	./scripts/setup grafana
-	$(CARGO) build --locked -p mcp-relay
+	$(PROGRAM)
 	./scripts/dashboards
 
 fmt: ## Format the code

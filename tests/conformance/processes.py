@@ -10,7 +10,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("MCP_RELAY_BIN", str(ROOT / "target/debug/mcp-relay"))
-FIXTURE = str(ROOT / "target/conformance/debug/conformance-fixture")
+FIXTURE = str(ROOT / "target/debug/conformance-fixture")
 CODE = "code-of-the-conformance-run"
 # Seconds that anything may take to come about.
 PATIENCE = 30
