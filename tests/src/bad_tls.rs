@@ -6,15 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::tls::{Authority, Issued};
+use crate::tls::{Authority, Issued, verifier};
 
 /// What is wrong with a server, or with how it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,13 +132,6 @@ impl TlsFault {
             _ => authority.issue("good", &own),
         }
     }
-}
-
-fn verifier(authority: &Authority) -> Arc<dyn ClientCertVerifier> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority.root()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap()
 }
 
 /// Returns the certificate as one that is signed with SHA-224: a client refuses the algorithm before it looks at the signature.

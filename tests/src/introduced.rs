@@ -18,6 +18,11 @@ pub fn note(params: &Value) {
     *CAPABILITIES.lock().expect("no panic") = params["capabilities"].clone();
 }
 
+/// Returns the capabilities of `initialize`.
+pub fn capabilities() -> Value {
+    CAPABILITIES.lock().expect("no panic").clone()
+}
+
 /// Takes a notification of the client.
 pub fn note_notification(message: &Value) {
     NOTIFICATIONS.lock().expect("no panic").push(message.clone());
@@ -27,7 +32,7 @@ pub fn note_notification(message: &Value) {
 /// besides those of the protocol itself.
 pub fn call() -> String {
     let calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
-    let capabilities = CAPABILITIES.lock().expect("no panic").clone();
+    let capabilities = capabilities();
     let notifications = NOTIFICATIONS.lock().expect("no panic").clone();
     let pid = std::process::id();
     json!({ "pid": pid, "calls": calls, "capabilities": capabilities, "notifications": notifications })

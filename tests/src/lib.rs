@@ -10,6 +10,7 @@
 )]
 
 pub mod answer;
+pub mod apps;
 pub mod asking;
 pub mod bad_tls;
 pub mod balancer;

@@ -2,23 +2,28 @@
 //!
 //! Knows the transports of the specifications; nothing of the relay.
 
+mod bodies;
+
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ServerConfig;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
+use self::bodies::{Body, event, fixed, full, json_body, progress, status, stream};
+use crate::apps;
 
 /// A request that the server got.
 #[derive(Clone, Debug)]
@@ -45,6 +50,20 @@ struct State {
     /// Streams of the transport of 2024-11-05.
     events: Option<mpsc::UnboundedSender<String>>,
     redirect: Option<String>,
+    /// Host of the user interfaces that it offers ([`apps`]).
+    apps: Option<String>,
+    /// Capabilities of `initialize`.
+    declared: Value,
+    /// Number of connections so far.
+    connections: usize,
+    /// Streams that their clients left before the end.
+    left: usize,
+    /// Times that `refuse` was refused.
+    refused: usize,
+    /// Whether calls of `wait` may end.
+    gate: watch::Sender<bool>,
+    /// Changes when all connections are to be closed after their streams.
+    go_away: watch::Sender<()>,
 }
 
 /// The transport and the era of a server.
@@ -80,6 +99,15 @@ impl McpUpstream {
 
     /// Starts a server on this address.
     pub async fn start_on(kind: Kind, address: SocketAddr) -> Self {
+        Self::serve(kind, address, None).await
+    }
+
+    /// Starts a server that speaks TLS: HTTP/2 where that is negotiated.
+    pub async fn start_secure(kind: Kind, tls: Arc<ServerConfig>) -> Self {
+        Self::serve(kind, "127.0.0.1:0".parse().unwrap(), Some(TlsAcceptor::from(tls))).await
+    }
+
+    async fn serve(kind: Kind, address: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { session: 1, ..State::default() }));
@@ -87,12 +115,7 @@ impl McpUpstream {
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let state = Arc::clone(&served);
-                let service = service_fn(move |request| answer(kind, Arc::clone(&state), request));
-                connections.spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service),
-                );
+                connections.spawn(carry(kind, Arc::clone(&served), stream, tls.clone()));
             }
         });
         Self { address, state, task: task.abort_handle() }
@@ -104,6 +127,34 @@ impl McpUpstream {
         json!({ "type": name, "url": format!("http://{}/mcp", self.address) })
     }
 
+    /// Returns an entry for a server that speaks TLS and whose certificate these authorities have issued.
+    pub fn secure_entry(&self, kind: Kind, authorities: &Path) -> Value {
+        let mut entry = self.entry(kind);
+        entry["url"] = format!("https://localhost:{}/mcp", self.address.port()).into();
+        entry["tls"] = json!({ "ca": authorities });
+        entry
+    }
+
+    /// Number of connections so far on which a handshake succeeded.
+    pub fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections
+    }
+
+    /// Number of streams that their clients left before the end.
+    pub fn left(&self) -> usize {
+        self.state.lock().unwrap().left
+    }
+
+    /// Lets the calls of `wait` end.
+    pub fn release(&self) {
+        self.state.lock().unwrap().gate.send_replace(true);
+    }
+
+    /// Closes the connections after their streams, and says so now (HTTP/2, GOAWAY).
+    pub fn go_away(&self) {
+        self.state.lock().unwrap().go_away.send_replace(());
+    }
+
     /// Returns the requests so far whose message has this method; those without a message by their own.
     pub fn seen(&self, method: &str) -> Vec<Seen> {
         let state = self.state.lock().unwrap();
@@ -111,6 +162,11 @@ impl McpUpstream {
             seen.message["method"] == method || seen.message.is_null() && seen.method == method
         };
         state.seen.iter().filter(is).cloned().collect()
+    }
+
+    /// Offers user interfaces with this host, and nothing else, from now on.
+    pub fn offer_apps(&self, host: &str) {
+        self.state.lock().unwrap().apps = Some(host.to_owned());
     }
 
     /// Forgets the session, as a server that was restarted does.
@@ -124,41 +180,37 @@ impl McpUpstream {
     }
 }
 
-fn json_body(status: u16, value: &Value) -> Response<Body> {
-    let response = Response::builder().status(status).header("content-type", "application/json");
-    response
-        .body(Full::new(Bytes::from(serde_json::to_string_pretty(value).unwrap())).boxed_unsync())
-        .unwrap()
-}
-
-fn status(status: u16) -> Response<Body> {
-    Response::builder().status(status).body(Full::default().boxed_unsync()).unwrap()
-}
-
-fn stream(events: mpsc::UnboundedReceiver<String>) -> Response<Body> {
-    let events = futures_util::stream::unfold(events, |mut events| async move {
-        let event = events.recv().await?;
-        Some((Ok::<_, Infallible>(Frame::data(Bytes::from(event))), events))
-    });
-    let response = Response::builder().header("content-type", "text/event-stream; charset=utf-8");
-    response.body(StreamBody::new(events).boxed_unsync()).unwrap()
-}
-
-fn fixed(text: String) -> Response<Body> {
-    let (sender, events) = mpsc::unbounded_channel();
-    sender.send(text).unwrap();
-    stream(events)
-}
-
-fn event(id: &str, value: &Value) -> String {
-    format!("event: message\r\nid: {id}\r\ndata: {value}\r\n\r\n")
+/// Serves one connection.
+async fn carry(kind: Kind, state: Arc<Mutex<State>>, stream: TcpStream, tls: Option<TlsAcceptor>) {
+    let (served, mut go_away) = (Arc::clone(&state), state.lock().unwrap().go_away.subscribe());
+    let service = service_fn(move |request| answer(kind, Arc::clone(&served), request));
+    let Some(tls) = tls else {
+        state.lock().unwrap().connections += 1;
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        return;
+    };
+    let Ok(stream) = tls.accept(stream).await else { return };
+    state.lock().unwrap().connections += 1;
+    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        return;
+    }
+    let connection =
+        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            Ok(()) = go_away.changed() => connection.as_mut().graceful_shutdown(),
+        }
+    }
 }
 
 async fn answer(
     kind: Kind,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Mutex<State>>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<Body>, h2::Error> {
     let headers: HashMap<String, String> = request
         .headers()
         .iter()
@@ -169,17 +221,33 @@ async fn answer(
         request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let message: Value = serde_json::from_slice(&body).unwrap_or_default();
     let seen = Seen { method, headers, message };
-    let mut state = state.lock().unwrap();
+    let mut state = shared.lock().unwrap();
     state.seen.push(seen.clone());
+    if seen.message["params"]["name"] == "refuse" && state.refused < 2 {
+        state.refused += 1;
+        return Err(h2::Reason::REFUSED_STREAM.into());
+    }
+    if seen.message["params"]["name"] == "hang" && kind != Kind::Events {
+        let (sender, events) = mpsc::unbounded_channel();
+        let left = Arc::clone(&shared);
+        tokio::spawn(async move {
+            sender.closed().await;
+            left.lock().unwrap().left += 1;
+        });
+        return Ok(stream(events));
+    }
     if let Some(to) = &state.redirect {
         let response = Response::builder().status(307).header("location", to);
-        return Ok(response.body(Full::default().boxed_unsync()).unwrap());
+        return Ok(response.body(full(String::new())).unwrap());
+    }
+    if seen.message["method"] == "initialize" {
+        state.declared = seen.message["params"]["capabilities"].clone();
     }
     Ok(match kind {
         Kind::Events => on_events(&mut state, &seen),
         _ if seen.method == "GET" => on_get(kind, &seen),
         _ if seen.method == "DELETE" => status(200),
-        Kind::Modern => on_modern(&seen),
+        Kind::Modern => on_modern(&state, &seen),
         Kind::Legacy => on_legacy(&state, &seen),
     })
 }
@@ -194,9 +262,9 @@ fn on_events(state: &mut State, seen: &Seen) -> Response<Body> {
     }
     let result = match seen.message["method"].as_str() {
         Some("server/discover") | None => return status(202),
-        Some("initialize") => introduction("2024-11-05"),
+        Some("initialize") => introduction(state, "2024-11-05"),
         Some(_) if seen.message["id"].is_null() => return status(202),
-        Some(_) => result(&seen.message),
+        Some(_) => result(state, &seen.message),
     };
     let answer = json!({ "jsonrpc": "2.0", "id": seen.message["id"], "result": result });
     if let Some(sender) = &state.events {
@@ -214,15 +282,18 @@ fn on_get(kind: Kind, seen: &Seen) -> Response<Body> {
     fixed(event("rest", &json!({ "jsonrpc": "2.0", "id": id, "result": text("resumed") })))
 }
 
-fn on_modern(seen: &Seen) -> Response<Body> {
+fn on_modern(state: &State, seen: &Seen) -> Response<Body> {
     let id = &seen.message["id"];
     match seen.message["method"].as_str() {
-        Some("server/discover") => json_body(
-            200,
-            &json!({ "jsonrpc": "2.0", "id": id, "result": { "resultType": "complete", "supportedVersions": ["2026-07-28"],
-                "capabilities": { "tools": {} }, "serverInfo": { "name": "upstream", "version": "1" } } }),
-        ),
-        Some(_) => reply(seen),
+        Some("server/discover") => {
+            let mut result = json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"],
+                "capabilities": { "tools": {} }, "serverInfo": { "name": "upstream", "version": "1" } });
+            if let Some(host) = &state.apps {
+                apps::introduce(&mut result, true, host);
+            }
+            json_body(200, &json!({ "jsonrpc": "2.0", "id": id, "result": result }))
+        }
+        Some(_) => reply(state, seen),
         None => status(400),
     }
 }
@@ -231,8 +302,7 @@ fn on_legacy(state: &State, seen: &Seen) -> Response<Body> {
     let method = seen.message["method"].as_str().unwrap_or_default();
     let session = format!("session-{}", state.session);
     if method == "initialize" {
-        let answer =
-            json!({ "jsonrpc": "2.0", "id": seen.message["id"], "result": introduction("2025-11-25") });
+        let answer = json!({ "jsonrpc": "2.0", "id": seen.message["id"], "result": introduction(state, "2025-11-25") });
         let mut response = json_body(200, &answer);
         response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
         return response;
@@ -240,11 +310,15 @@ fn on_legacy(state: &State, seen: &Seen) -> Response<Body> {
     if seen.header("mcp-session-id") != session {
         return status(if seen.header("mcp-session-id").is_empty() { 400 } else { 404 });
     }
-    if seen.message["id"].is_null() || method.is_empty() { status(202) } else { reply(seen) }
+    if seen.message["id"].is_null() || method.is_empty() { status(202) } else { reply(state, seen) }
 }
 
-fn introduction(version: &str) -> Value {
-    json!({ "protocolVersion": version, "capabilities": { "tools": {} }, "serverInfo": { "name": "upstream", "version": "1" } })
+fn introduction(state: &State, version: &str) -> Value {
+    let mut result = json!({ "protocolVersion": version, "capabilities": { "tools": {} }, "serverInfo": { "name": "upstream", "version": "1" } });
+    if let Some(host) = &state.apps {
+        apps::introduce(&mut result, false, host);
+    }
+    result
 }
 
 fn text(text: &str) -> Value {
@@ -252,26 +326,26 @@ fn text(text: &str) -> Value {
 }
 
 /// Answers a request: most as JSON with newlines, some as streams.
-fn reply(seen: &Seen) -> Response<Body> {
+fn reply(state: &State, seen: &Seen) -> Response<Body> {
     let (id, params) = (&seen.message["id"], &seen.message["params"]);
-    let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result(&seen.message) });
+    let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result(state, &seen.message) });
     match params["name"].as_str().unwrap_or_default() {
         "steps" => {
-            let progress = |n: u64| {
-                event(
-                    "",
-                    &json!({ "jsonrpc": "2.0", "method": "notifications/progress",
-                    "params": { "progressToken": params["_meta"]["progressToken"], "progress": n } }),
-                )
-            };
-            fixed(format!(": hello\n\n{}{}{}", progress(1), progress(2), event("", &answer)))
+            let steps = [1, 2].map(|n| progress(params, n)).concat();
+            fixed(format!(": hello\n\n{steps}{}", event("", &answer)))
         }
         "cut" => fixed(format!("id: {id}/1\nretry: 10\ndata:\n\n")),
-        "hang" => {
+        "wait" => {
             let (sender, events) = mpsc::unbounded_channel();
-            tokio::spawn(async move { sender.closed().await });
+            let mut gate = state.gate.subscribe();
+            sender.send(progress(params, 1)).unwrap();
+            tokio::spawn(async move {
+                let _ = gate.wait_for(|open| *open).await;
+                let _ = sender.send(event("", &answer));
+            });
             stream(events)
         }
+        "reset" => bodies::reset(progress(params, 1)),
         "broken" => status(500),
         "odd" => json_body(
             400,
@@ -281,13 +355,21 @@ fn reply(seen: &Seen) -> Response<Body> {
     }
 }
 
-fn result(message: &Value) -> Value {
+fn result(state: &State, message: &Value) -> Value {
+    if let Some(host) = &state.apps {
+        let modern = message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].is_string();
+        let declared = if modern { apps::declared(message) } else { state.declared.clone() };
+        if let Some(Ok(mut result)) = apps::answer(message, host, &declared) {
+            result["resultType"] = "complete".into();
+            return result;
+        }
+    }
     if message["method"] == "tools/list" {
         let tool = |name: &str| {
             json!({ "name": name, "inputSchema": { "type": "object", "properties": {
                 "region": { "type": "string", "x-mcp-header": "Region" } } } })
         };
-        let tools = ["say", "steps", "cut", "hang", "broken", "odd"].map(tool);
+        let tools = ["say", "steps", "cut", "hang", "broken", "odd", "wait", "reset", "refuse"].map(tool);
         return json!({ "resultType": "complete", "ttlMs": 0, "cacheScope": "private", "tools": tools });
     }
     let said = message["params"]["arguments"]["text"].as_str().unwrap_or("nothing");

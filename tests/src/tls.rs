@@ -9,6 +9,8 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -124,17 +126,34 @@ pub async fn tunnel(target: SocketAddr, config: Arc<ClientConfig>) -> SocketAddr
     address
 }
 
-/// Opens a TLS port on loopback whose connections are forwarded to the plain `target`, until the test ends. The only
-/// ALPN protocol is `protocol`.
-pub async fn terminator(target: SocketAddr, own: &Issued, protocol: &str) -> SocketAddr {
+/// Returns the TLS configuration of a server with these ALPN protocols; `clients`: the authority whose certificates it requires.
+pub fn server(own: &Issued, protocols: &[&str], clients: Option<&Authority>) -> Arc<ServerConfig> {
     let chain = vec![CertificateDer::from_pem_file(&own.cert).unwrap()];
     let key = PrivateKeyDer::from_pem_file(&own.key).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
-    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let builder = match clients {
+        Some(authority) => builder.with_client_cert_verifier(verifier(authority)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+/// Returns the verifier of a server that requires certificates of this authority.
+pub(crate) fn verifier(authority: &Authority) -> Arc<dyn ClientCertVerifier> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority.root()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap()
+}
+
+/// Opens a TLS port on loopback whose connections are forwarded to the plain `target`, until the test ends. The only
+/// ALPN protocol is `protocol`.
+pub async fn terminator(target: SocketAddr, own: &Issued, protocol: &str) -> SocketAddr {
+    let acceptor = TlsAcceptor::from(server(own, &[protocol], None));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

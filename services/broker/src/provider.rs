@@ -86,6 +86,7 @@ impl Provider {
         let client = HttpClient::new(ClientSettings {
             tls: Some(tls),
             roots: "SSL_CERT_FILE",
+            identity: None,
             protocols: Protocols::Both,
             ways: ways.clone(),
         });

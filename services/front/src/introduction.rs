@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::mcp::apps::APPS;
 use protocol::mcp::catalog::{ListKind, ServerFacts};
 use protocol::mcp::era::{Era, TASKS, meta};
 use protocol::mcp::members::ExactMembers;
@@ -28,7 +29,7 @@ pub struct Introduction {
     has_task_lists: bool,
     /// Extensions by name, as the first backend with each wrote them.
     extensions: BTreeMap<String, String>,
-    /// Extensions of legacy backends, in the same way.
+    /// Extensions of legacy backends, and user interfaces of all, in the same way.
     legacy_extensions: BTreeMap<String, String>,
     /// Experimental capabilities, in the same way.
     experimental: BTreeMap<String, String>,
@@ -52,6 +53,8 @@ impl Introduction {
             add(&mut introduction.extensions, facts.capability(&["extensions"]));
             if facts.era == Some(Era::Legacy) {
                 add(&mut introduction.legacy_extensions, facts.capability(&["extensions"]));
+            } else if let Some(apps) = facts.capability(&["extensions", APPS]) {
+                add_one(&mut introduction.legacy_extensions, APPS.to_owned(), apps);
             }
             add(&mut introduction.experimental, facts.capability(&["experimental"]));
             for kind in ListKind::ALL {
@@ -122,9 +125,13 @@ impl Introduction {
 fn add(to: &mut BTreeMap<String, String>, object: Option<&RawValue>) {
     for (name, value) in object.map(ExactMembers::of).unwrap_or_default().0 {
         if let Ok(name) = String::from_utf8(name) {
-            to.entry(name).or_insert_with(|| value.get().replace(['\n', '\r'], " "));
+            add_one(to, name, value);
         }
     }
+}
+
+fn add_one(to: &mut BTreeMap<String, String>, name: String, value: &RawValue) {
+    to.entry(name).or_insert_with(|| value.get().replace(['\n', '\r'], " "));
 }
 
 /// Returns a member of an object: JSON.
@@ -178,7 +185,7 @@ mod tests {
         let one =
             facts(r#"{"capabilities":{"prompts":{},"completions":{},"experimental":{"x":{"a":1e400}}}}"#);
         let two = facts(
-            r#"{"capabilities":{"resources":{"subscribe":true},"extensions":{"io.modelcontextprotocol/tasks":{},"a/b":{"z":1.0}}}}"#,
+            r#"{"era":"modern","capabilities":{"resources":{"subscribe":true},"extensions":{"io.modelcontextprotocol/tasks":{},"a/b":{"z":1.0}}}}"#,
         );
         let both = Introduction::of([("one", &one), ("two", &two)]);
         assert_eq!(
@@ -197,6 +204,11 @@ mod tests {
         assert!(all.capabilities(Era::Modern).ends_with(
             r#","extensions":{"a/b":{"z":1.0},"c/d":{"z":-0},"io.modelcontextprotocol/tasks":{}}}"#
         ));
+        let apps = facts(
+            r#"{"era":"modern","capabilities":{"extensions":{"io.modelcontextprotocol/ui":{"v":1.0},"a/b":{}}}}"#,
+        );
+        let legacy = Introduction::of([("apps", &apps)]).capabilities(Era::Legacy);
+        assert!(legacy.ends_with(r#","extensions":{"io.modelcontextprotocol/ui":{"v":1.0}}}"#), "{legacy}");
     }
 
     #[test]

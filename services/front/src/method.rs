@@ -268,7 +268,9 @@ impl<C: Calls> Edge<C> {
     /// Answers `server/discover` (2026-07-28, "Discovery").
     fn discover(&self, request: &Request<'_>, context: &CallContext<'_>) -> Segments {
         let listing = self.view(context);
-        let ttl = if listing.is_settled(Instant::now()) { self.list_ttl_ms } else { 0 };
+        // A backend that has not run yet, of which nothing is known, says so in all its lists.
+        let is_missing = ListKind::ALL.iter().all(|kind| listing.list(*kind).hints.ttl_ms == Some(0));
+        let ttl = if listing.is_settled(Instant::now()) && !is_missing { self.list_ttl_ms } else { 0 };
         let scope = cache_scope(listing.is_personal || self.config.keys.is_required());
         let introduction = &listing.introduction;
         let instructions = instructions(introduction);

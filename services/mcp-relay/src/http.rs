@@ -80,6 +80,7 @@ pub(crate) async fn connect(target: &Target) -> anyhow::Result<Connection> {
     let settings = ClientSettings {
         tls: target.tls.clone(),
         roots: "--ca-file (TLS_CERT for the server of this environment)",
+        identity: None,
         protocols: Protocols::Http1,
         ways: target.ways.clone(),
     };

@@ -2,6 +2,7 @@
 //!
 //! Follows the Model Context Protocol specifications 2024-11-05 to 2026-07-28. Must not know links.
 
+pub mod apps;
 pub mod call_message;
 pub mod canonical;
 pub mod catalog;

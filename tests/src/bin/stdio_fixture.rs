@@ -3,7 +3,7 @@
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
 //! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`], `FIXTURE_INTRODUCED=1` that of [`harness::introduced`], `FIXTURE_RESOURCES=1` the resources of [`harness::watched`],
-//! `FIXTURE_KINDS` all of [`harness::kinds`]; with `FIXTURE_TASKS` it has tasks ([`harness::tasking`]). `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
+//! `FIXTURE_KINDS` all of [`harness::kinds`], `FIXTURE_APPS` all of [`harness::apps`] and nothing else; with `FIXTURE_TASKS` it has tasks ([`harness::tasking`]). `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
 //! `process` holds every start at 0. `FIXTURE_COUNT` names the file in which `count` writes down what it executes. `FIXTURE_LIST` is the result
 //! of `tools/list` as it stands. Knows nothing of the relay.
 
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{asking, fixture, introduced, kinds, probe, tasking, wait, watched};
+use harness::{apps, asking, fixture, introduced, kinds, probe, tasking, wait, watched};
 use serde_json::{Value, json};
 
 /// Longest wait at a gate, so that an abandoned call does not keep the process alive.
@@ -75,7 +75,7 @@ impl Server {
         if method == "logging/setLevel" {
             note("process", &format!("level {}", message["params"]["level"].as_str().unwrap_or_default()));
         }
-        if self.answer_of_kinds(&method, &message) {
+        if self.answer_of_apps(&message) || self.answer_of_kinds(&method, &message) {
             return;
         }
         if method != "tools/call" {
@@ -99,6 +99,15 @@ impl Server {
                 server.reply(&message["id"], answer);
             }
         });
+    }
+
+    /// Answers as a server with user interfaces, if it is one. Returns whether it did.
+    fn answer_of_apps(&self, message: &Value) -> bool {
+        let Some(host) = apps::host() else { return false };
+        let declared = if self.modern { apps::declared(message) } else { introduced::capabilities() };
+        let Some(outcome) = apps::answer(message, &host, &declared) else { return false };
+        self.reply(&message["id"], outcome);
+        true
     }
 
     /// Answers what the optional parts of the fixture have. Returns whether one of them did.
@@ -172,6 +181,9 @@ impl Server {
         let mut answer = self.plain_answer(method)?;
         if matches!(method, "initialize" | "server/discover") {
             kinds::introduce(&mut answer, self.modern);
+            if let Some(host) = apps::host() {
+                apps::introduce(&mut answer, self.modern, &host);
+            }
         }
         Ok(answer)
     }

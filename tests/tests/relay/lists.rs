@@ -39,6 +39,12 @@ async fn hints(address: std::net::SocketAddr) -> (u64, String) {
     (result["ttlMs"].as_u64().unwrap(), result["cacheScope"].as_str().unwrap().to_owned())
 }
 
+/// `ttlMs` of what a server says of itself.
+async fn discovery_ttl(address: std::net::SocketAddr) -> Value {
+    let answer = Client::modern(address).request(McpRequest::new(1, "server/discover", json!({}))).await;
+    answer.result()["ttlMs"].clone()
+}
+
 async fn wait_for_hints(address: std::net::SocketAddr, ttl: u64, scope: &str) {
     wait::until(&format!("{ttl} {scope}"), async || {
         (hints(address).await == (ttl, scope.to_owned())).then_some(())
@@ -138,10 +144,15 @@ async fn a_list_in_which_a_dead_backend_s_entries_are_missing_is_not_kept() {
     // Another slave's list is a part of the same list.
     wait_for_hints(proxy.http, 0, "public").await;
     assert_eq!(Client::modern(proxy.http).tool_names().await, ["good"]);
+    // Neither is what it says of itself, which depends on the backends.
+    for address in [proxy.http, lone.http] {
+        assert_eq!(discovery_ttl(address).await, 0);
+    }
     fixture.write_backends(&json!({ "dead": live }));
     proxy.offers("late").await;
     for address in [proxy.http, lone.http] {
         wait_for_hints(address, 9000, "public").await;
+        assert_eq!(discovery_ttl(address).await, 9000);
     }
 }
 

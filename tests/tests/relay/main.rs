@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod access;
+mod apps;
 mod audit;
 
 mod audit_identity;
@@ -70,6 +71,7 @@ mod review;
 mod rolling_update;
 mod routes;
 mod secrets;
+mod secure_backends;
 mod series;
 mod several_slaves;
 mod shared_logs;

@@ -10,9 +10,11 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallPlace;
+use protocol::mcp::apps::APPS;
 use protocol::mcp::envelope::{EnvelopeError, Message, Params, parse};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::{self, Failure};
+use protocol::mcp::members::ExactMembers;
 use protocol::mcp::method::{AnsweredBy, Method, Subject};
 
 use super::accept::Accept;
@@ -176,8 +178,8 @@ struct NewSession<'a> {
     capabilities: Option<&'a str>,
 }
 
-/// Returns the capabilities that a client declares as a session's token carries them: those that a server can ask for, where all are too
-/// long. `None`: the client has none.
+/// Returns the capabilities that a client declares as a session's token carries them: those that a server can ask for, and user interfaces,
+/// where all are too long. `None`: the client has none.
 pub(super) fn declared(capabilities: &RawValue) -> Option<String> {
     const ASKABLE: [&str; 3] = ["elicitation", "roots", "sampling"];
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(capabilities.get()).ok()?;
@@ -191,7 +193,9 @@ pub(super) fn declared(capabilities: &RawValue) -> Option<String> {
     let named = ASKABLE.iter().filter_map(|name| Some((*name, *members.get(*name)?)));
     let short =
         |value: &RawValue| if value.get().len() <= 128 { value.get().to_owned() } else { "{}".to_owned() };
-    let named: Vec<String> = named.map(|(name, value)| format!(r#""{name}":{}"#, short(value))).collect();
+    let mut named: Vec<String> = named.map(|(name, value)| format!(r#""{name}":{}"#, short(value))).collect();
+    let apps = members.get("extensions").and_then(|all| ExactMembers::of(all).get(APPS.as_bytes()));
+    named.extend(apps.map(|apps| format!(r#""extensions":{{"{APPS}":{}}}"#, short(apps))));
     Some(format!("{{{}}}", named.join(",")))
 }
 

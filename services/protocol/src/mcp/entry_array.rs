@@ -1,7 +1,9 @@
 //! The JSON array of a list method's result, built from definitions, and its pages. Must not know where the definitions come from.
 //!
-//! A cursor names the last entry that the client has, not a place: entries that come and go meanwhile lead to no repetition and no gap.
+//! A cursor names the last entry that the client has, not a place: entries that come and go meanwhile lead to no repetition and no gap. It also
+//! names the owners of the last entries, since an owner that is lost takes all of its entries with it.
 
+use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher};
 
 use bytes::Bytes;
@@ -13,6 +15,29 @@ const SEED: u64 = 0x6d63_7072;
 /// Longest page of a list, in bytes: one that fits is sent as a whole.
 pub const MAX_PAGE: usize = 1024 * 1024;
 
+/// Most owners that a cursor names: that of its entry, and those before.
+const MAX_OWNERS: usize = 8;
+
+/// An entry and whose it is. Entries of one owner stand together.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnedEntry<'a> {
+    /// The owner's name.
+    pub owner: &'a str,
+    /// The entry's name.
+    pub name: &'a str,
+    /// The definition.
+    pub definition: &'a str,
+}
+
+/// Entries of one owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct OwnerRun {
+    /// Digest of the owner's name.
+    owner: u64,
+    begin: usize,
+    end: usize,
+}
+
 /// An array of entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryArray {
@@ -21,6 +46,7 @@ pub struct EntryArray {
     ends: Vec<usize>,
     /// Digest of each entry's name.
     names: Vec<u64>,
+    owners: Vec<OwnerRun>,
 }
 
 /// A cursor that the relay did not give out.
@@ -38,23 +64,39 @@ pub struct Page {
 }
 
 impl EntryArray {
-    /// Builds the array of entries, given by name and definition, in their order and without line breaks, so that it can be sent as an SSE
-    /// event. Line breaks stand only between tokens of JSON, where a space means the same.
+    /// Builds the array of entries of one owner, given by name and definition, as [`Self::owned`] does.
     pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::owned(entries.into_iter().map(|(name, definition)| OwnedEntry { owner: "", name, definition }))
+    }
+
+    /// Builds the array of entries, in their order and without line breaks, so that it can be sent as an SSE event. Line breaks stand only
+    /// between tokens of JSON, where a space means the same.
+    pub fn owned<'a>(entries: impl IntoIterator<Item = OwnedEntry<'a>>) -> Self {
+        let mut array = Self { json: Bytes::new(), ..Self::default() };
         let mut json = vec![b'['];
-        let (mut ends, mut names) = (Vec::new(), Vec::new());
-        for (name, definition) in entries {
+        for OwnedEntry { owner, name, definition } in entries {
             if json.len() > 1 {
                 json.push(b',');
             }
             json.extend(
                 definition.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }),
             );
-            ends.push(json.len());
-            names.push(digest(name));
+            array.push(digest(name), digest(owner), json.len());
         }
         json.push(b']');
-        Self { json: json.into(), ends, names }
+        array.json = json.into();
+        array
+    }
+
+    /// Adds an entry that ends there in the array.
+    fn push(&mut self, name: u64, owner: u64, end: usize) {
+        self.ends.push(end);
+        self.names.push(name);
+        let count = self.names.len();
+        match self.owners.last_mut().filter(|run| run.owner == owner) {
+            Some(run) => run.end = count,
+            None => self.owners.push(OwnerRun { owner, begin: count - 1, end: count }),
+        }
     }
 
     /// Returns the whole JSON array.
@@ -90,38 +132,70 @@ impl EntryArray {
             return Ok(Page { json: Bytes::from_static(b"[]"), next: None });
         }
         let json = [b"[", &self.json[begin..self.ends[last - 1]], b"]"].concat().into();
-        let next = (last < self.ends.len()).then(|| format!("{:x}.{:016x}", last, self.names[last - 1]));
+        let next = (last < self.ends.len()).then(|| self.cursor(last));
         Ok(Page { json, next })
     }
 
     /// Returns the array of the entries, by their places, for which `keep` holds.
     #[must_use]
     pub fn filter(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let (mut json, mut ends, mut names) = (vec![b'['], Vec::new(), Vec::new());
-        for (at, (end, name)) in self.ends.iter().zip(&self.names).enumerate().filter(|(at, _)| keep(*at)) {
-            let begin = if at == 0 { 1 } else { self.ends[at - 1] + 1 };
-            if json.len() > 1 {
-                json.push(b',');
+        let (mut kept, mut json) = (Self { json: Bytes::new(), ..Self::default() }, vec![b'[']);
+        for run in &self.owners {
+            for at in (run.begin..run.end).filter(|at| keep(*at)) {
+                let begin = if at == 0 { 1 } else { self.ends[at - 1] + 1 };
+                if json.len() > 1 {
+                    json.push(b',');
+                }
+                json.extend_from_slice(&self.json[begin..self.ends[at]]);
+                kept.push(self.names[at], run.owner, json.len());
             }
-            json.extend_from_slice(&self.json[begin..*end]);
-            ends.push(json.len());
-            names.push(*name);
         }
         json.push(b']');
-        Self { json: json.into(), ends, names }
+        kept.json = json.into();
+        kept
     }
 
     fn array(&self) -> Bytes {
         if self.json.is_empty() { Bytes::from_static(b"[]") } else { self.json.clone() }
     }
 
-    /// Returns the place after the entry that the cursor names. Where that entry is gone, the place that it had.
+    /// Returns the cursor of the page that begins at this place.
+    fn cursor(&self, place: usize) -> String {
+        let mut cursor = format!("{place:x}.{:016x}", self.names[place - 1]);
+        let before = self.owners.iter().rev().skip_while(|run| run.begin >= place);
+        if self.owners.len() > 1 {
+            for (number, run) in before.take(MAX_OWNERS).enumerate() {
+                if number == 0 {
+                    let _ = write!(cursor, "-{:x}", place - run.begin);
+                }
+                let _ = write!(cursor, "-{:016x}", run.owner);
+            }
+        }
+        cursor
+    }
+
+    /// Returns the place after the entry that the cursor names. Where that entry is gone: the place that it had among those of its owner;
+    /// where all of these are gone: the place after the nearest owner before that is left.
     fn after(&self, cursor: &str) -> Result<usize, BadCursor> {
-        let (place, name) = cursor.split_once('.').ok_or(BadCursor)?;
+        let number = |text: &str| u64::from_str_radix(text, 16).map_err(|_| BadCursor);
+        let (place, rest) = cursor.split_once('.').ok_or(BadCursor)?;
         let place = usize::from_str_radix(place, 16).map_err(|_| BadCursor)?;
-        let name = u64::from_str_radix(name, 16).map_err(|_| BadCursor)?;
-        let found = self.names.iter().position(|known| *known == name).map(|at| at + 1);
-        Ok(found.unwrap_or_else(|| place.saturating_sub(1)).min(self.ends.len()))
+        let numbers = rest.split('-').map(number).collect::<Result<Vec<_>, _>>()?;
+        let (name, owners) = numbers.split_first().ok_or(BadCursor)?;
+        if let Some(at) = self.names.iter().position(|known| known == name) {
+            return Ok(at + 1);
+        }
+        let (offset, owners) = owners.split_first().map_or((0, owners), |(offset, owners)| (*offset, owners));
+        let run = |owner: &u64| self.owners.iter().find(|run| run.owner == *owner);
+        let own = owners.first().and_then(run);
+        if let Some(run) = own {
+            let had = usize::try_from(offset).unwrap_or(usize::MAX).saturating_sub(1);
+            return Ok(run.begin.saturating_add(had).min(run.end));
+        }
+        let before = owners.iter().skip(1).find_map(run).map(|run| run.end);
+        // A cursor with fewer owners than it could have names all that were before.
+        let first = (1..MAX_OWNERS).contains(&owners.len()).then_some(0);
+        Ok(before.or(first).unwrap_or(place.saturating_sub(1)).min(self.ends.len()))
     }
 }
 
@@ -190,9 +264,48 @@ mod tests {
         }
     }
 
+    fn owned(owners: &[(&'static str, &[&'static str])]) -> EntryArray {
+        let all: Vec<(&str, &str, String)> = owners
+            .iter()
+            .flat_map(|(owner, names)| {
+                names.iter().map(move |name| (*owner, *name, format!("{{\"name\":\"{name}\"}}")))
+            })
+            .collect();
+        EntryArray::owned(all.iter().map(|(owner, name, definition)| OwnedEntry { owner, name, definition }))
+    }
+
+    #[test]
+    fn an_owner_that_is_lost_with_all_its_entries_leads_to_no_repetition_and_no_gap() {
+        let (one, two, three) = (("1", &["a", "b"][..]), ("2", &["c", "d", "e"][..]), ("3", &["f", "g"][..]));
+        let before = owned(&[one, two, three]);
+        for (after, expected) in [
+            (owned(&[one, three]), "abcdfg"),
+            (owned(&[three]), "abcdfg"),
+            (owned(&[two, three]), "abcdefg"),
+            (owned(&[one, ("2", &["c", "e"]), three]), "abcdefg"),
+            (owned(&[("0", &["x", "y", "z"]), one, three]), "abcdfg"),
+            (owned(&[("0", &["x", "y", "z"]), three]), "abcdxyzfg"),
+            (owned(&[one]), "abcd"),
+            (owned(&[]), "abcd"),
+        ] {
+            // Each page has one entry; the fifth request finds another list.
+            let read = read(before.clone(), 1, |page| (page == 4).then(|| after.clone())).concat();
+            assert_eq!(read, expected, "{after:?}");
+            // What a client may not see is no part of the list.
+            let shown = read_filtered(&before, &after);
+            assert_eq!(shown, expected, "{after:?}");
+        }
+    }
+
+    /// As [`read`], of lists in which others see more.
+    fn read_filtered(before: &EntryArray, after: &EntryArray) -> String {
+        let (before, after) = (before.filter(|_| true), after.filter(|_| true));
+        read(before, 1, |page| (page == 4).then(|| after.clone())).concat()
+    }
+
     #[test]
     fn a_foreign_cursor_is_refused() {
-        for cursor in ["", "x", "1", "1.x", "-1.0", "1.0.0"] {
+        for cursor in ["", "x", "1", "1.x", "-1.0", "1.0.0", "1.0-", "1.0-1-x", "1.0-g"] {
             assert_eq!(array(&["a"]).page(Some(cursor), 1), Err(BadCursor), "{cursor}");
         }
         assert_eq!(array(&["a"]).page(Some("ffff.0"), 1).unwrap().json, "[]");

@@ -12,7 +12,7 @@ use front::calls::{Completeness, EntryListing, Listing};
 use front::{EntryRules, Introduction, ListingAccess, ServerAccess};
 use policy::{Policy, Requester, RuleSet, Subject, SubjectKind};
 use protocol::mcp::catalog::{CatalogEntry, CatalogServer, ListHints, ListKind};
-use protocol::mcp::entry_array::EntryArray;
+use protocol::mcp::entry_array::{EntryArray, OwnedEntry};
 use protocol::mcp::kind::Kind;
 use protocol::mcp::uri_template;
 use serde_json::value::RawValue;
@@ -57,9 +57,17 @@ pub(super) struct Directory {
 /// An entry as clients are shown it.
 struct ShownEntry {
     name: String,
+    /// The slave whose texts are shown.
+    slave: String,
     definition: Box<RawValue>,
     /// Rules of the policy about it, once for each group of slaves.
     rules: EntryRules,
+}
+
+impl ShownEntry {
+    fn owned(&self) -> OwnedEntry<'_> {
+        OwnedEntry { owner: &self.slave, name: &self.name, definition: self.definition.get() }
+    }
 }
 
 impl Directory {
@@ -88,8 +96,8 @@ impl Directory {
         self.pools.get(kind, name)
     }
 
-    /// Returns the pool of what a request names. A resource that no list has belongs to the first template that it matches, else to the only
-    /// owner of resources; a request that names nothing belongs to the owner of its method.
+    /// Returns the pool of what a request names. A resource that no list has belongs to the tools whose user interface it is, else to the first
+    /// template that it matches, else to the only owner of resources; a request that names nothing belongs to the owner of its method.
     pub(super) fn find(&self, kind: Option<Kind>, name: &str) -> Option<&Arc<Pool>> {
         let Some(kind) = kind else { return self.unnamed.of_method(name) };
         if kind == Kind::Task {
@@ -103,6 +111,7 @@ impl Directory {
         let exact = exact.or_else(|| self.pools.get(other, name));
         let by_template =
             || self.templates.iter().find(|(template, _)| uri_template::matches(template, name));
+        let exact = exact.or_else(|| self.unnamed.interface(name));
         exact.or_else(|| by_template().map(|(_, pool)| pool)).or_else(|| self.unnamed.resources())
     }
 
@@ -185,12 +194,14 @@ impl Directory {
                 shown.entry(kind).or_default().push(entry);
             }
         }
-        directory.unnamed = unnamed::build(&ready, settings, &before.unnamed, &|| directory.tool_rules());
+        let is_listed = |uri: &str| directory.pools.get(Kind::Resource, uri).is_some();
+        directory.unnamed =
+            unnamed::build(&ready, settings, &before.unnamed, &|| directory.tool_rules(), &is_listed);
         directory.schemas = offers.schemas;
         let shown = ListKind::ALL.map(|kind| shown.remove(&kind.entry()).unwrap_or_default());
         let lists = ListKind::ALL.map(|kind| {
             let entries = shown[kind as usize].iter();
-            let entries = EntryArray::new(entries.map(|entry| (entry.name.as_str(), entry.definition.get())));
+            let entries = EntryArray::owned(entries.map(ShownEntry::owned));
             let hints =
                 ready.iter().map(|slave| slave.hints(kind)).reduce(ListHints::with).unwrap_or_default();
             EntryListing { entries, hints }
@@ -296,7 +307,7 @@ impl Directory {
             self.templates.push((group.shown.clone(), Arc::clone(&pool)));
         }
         self.pools.insert(kind, group.shown.clone(), pool);
-        Some(ShownEntry { name: group.shown, definition, rules })
+        Some(ShownEntry { name: group.shown, slave: first.slave.to_owned(), definition, rules })
     }
 
     /// Returns the detector of an entry's pool, or a new one.

@@ -9,7 +9,7 @@ use protocol::mcp::catalog::{Catalog, CatalogEntry, CatalogServer, ListHints, Li
 use protocol::mcp::kind::Kind;
 
 use super::offer::{Offer, Schema};
-use crate::access::{Grant, PoolDomain, Precedence};
+use crate::access::{Grant, Identity, PoolDomain, Precedence};
 use crate::links::Slave;
 
 /// Member of a definition by which the tools of one name are told apart.
@@ -42,6 +42,16 @@ impl Ready {
     /// Returns what the slave's backends say of themselves.
     pub(super) fn servers(&self) -> &[CatalogServer] {
         &self.catalog.servers
+    }
+
+    /// Returns the slave's tools.
+    pub(super) fn tools(&self) -> &[Arc<CatalogEntry>] {
+        self.catalog.list(ListKind::Tools)
+    }
+
+    /// Returns who the slave is by proof.
+    pub(super) fn identity(&self) -> &Identity {
+        self.grant.identity()
     }
 
     /// Returns with whom the slave may share requests that name no tool.

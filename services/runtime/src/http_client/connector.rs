@@ -10,6 +10,7 @@ use hyper::Uri;
 use hyper::http::uri::Scheme;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,7 +21,7 @@ use tower::Service;
 
 use super::fault::ConnectFault;
 use crate::outbound::{Channel, ForwardProxy, OutboundRules, Way};
-use crate::tls::{self, MaybeTlsStream, TlsPeer};
+use crate::tls::{self, MaybeTlsStream, TlsFailure, TlsPeer};
 
 /// What a client offers in TLS (ALPN).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct ClientSettings {
     pub tls: Option<Arc<ClientConfig>>,
     /// What the user changes where the server's certificate is not trusted.
     pub roots: &'static str,
+    /// What the user changes where the server asks for a certificate; `None`: this client presents none.
+    pub identity: Option<&'static str>,
     /// What is offered to servers.
     pub protocols: Protocols,
     /// The forward proxies on the way.
@@ -56,6 +59,13 @@ impl ClientSettings {
         (self.ways.to(channel, host, port), host, port)
     }
 
+    /// Returns a server of this name, for explanations.
+    pub(super) fn peer<'a>(&'a self, host: &'a str) -> TlsPeer<'a> {
+        let protocol = if self.protocols == Protocols::Http2 { "h2" } else { "http/1.1" };
+        let (roots, identity) = (self.roots, self.identity);
+        TlsPeer::Server { host: bare(host), roots, identity, plain: "http://", protocol }
+    }
+
     /// Returns the proxy that reads the requests to a server: those without TLS, unless a tunnel is needed.
     pub(super) fn reading_proxy(&self, to: &Uri) -> Option<ForwardProxy> {
         match self.way(to).0 {
@@ -69,11 +79,15 @@ fn is_secure(to: &Uri) -> bool {
     to.scheme() == Some(&Scheme::HTTPS)
 }
 
+/// The alert by which a server ended TLS last, with the server's name: HTTP/2 does not pass it on to the requests.
+pub(super) type LastAlert = Arc<Mutex<Option<(String, TlsFailure)>>>;
+
 /// The opener of a client's connections.
 #[derive(Clone, Debug)]
 pub struct Connector {
     settings: Arc<ClientSettings>,
     timeout: Duration,
+    alert: LastAlert,
 }
 
 impl Connector {
@@ -89,7 +103,13 @@ impl Connector {
             tls.alpn_protocols = protocols;
             Arc::new(tls)
         });
-        Self { settings: Arc::new(ClientSettings { tls, ..settings }), timeout }
+        let settings = Arc::new(ClientSettings { tls, ..settings });
+        Self { settings, timeout, alert: LastAlert::default() }
+    }
+
+    /// Returns the last alert of the servers that it connects to.
+    pub(super) fn last_alert(&self) -> LastAlert {
+        Arc::clone(&self.alert)
     }
 
     /// Opens a connection to the server of a URL. Errors are sentences that say what to do. Cancel safe.
@@ -115,8 +135,14 @@ impl Connector {
         if !is_secure(to) {
             return Ok(HttpStream { stream: Stream::Plain(stream), proxied });
         }
+        *self.alert.lock() = None;
         let stream = self.encrypt(stream, host).await?;
-        Ok(HttpStream { stream: Stream::Tls(Box::new(stream)), proxied: false })
+        let alerts = AlertNotes {
+            host: host.to_owned(),
+            settings: Arc::clone(&self.settings),
+            last: self.last_alert(),
+        };
+        Ok(HttpStream { stream: Stream::Tls(Box::new(stream), alerts), proxied: false })
     }
 
     async fn encrypt(
@@ -128,12 +154,9 @@ impl Connector {
         let Some(tls) = &settings.tls else { return Err(ConnectFault::NoTls(host.to_owned())) };
         let name =
             ServerName::try_from(bare(host).to_owned()).map_err(|_| ConnectFault::Name(host.to_owned()))?;
-        TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| {
-            let protocol = if settings.protocols == Protocols::Http2 { "h2" } else { "http/1.1" };
-            let roots = settings.roots;
-            let peer =
-                TlsPeer::Server { host: bare(host), roots, identity: None, plain: "http://", protocol };
-            ConnectFault::Tls { host: host.to_owned(), failure: tls::explain(&error, peer) }
+        TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| ConnectFault::Tls {
+            host: host.to_owned(),
+            failure: tls::explain(&error, settings.peer(host)),
         })
     }
 }
@@ -180,14 +203,34 @@ enum Stream {
     /// To a server without TLS, or to a proxy.
     Plain(MaybeTlsStream),
     /// TLS with the server, directly or in a tunnel.
-    Tls(Box<TlsStream<MaybeTlsStream>>),
+    Tls(Box<TlsStream<MaybeTlsStream>>, AlertNotes),
+}
+
+/// Where a connection notes the alert that ends it. A server that does not accept this client's certificate says so after the handshake
+/// (TLS 1.3).
+#[derive(Debug)]
+struct AlertNotes {
+    host: String,
+    settings: Arc<ClientSettings>,
+    last: LastAlert,
+}
+
+impl AlertNotes {
+    fn observe(&self, read: &Poll<io::Result<()>>) {
+        let Poll::Ready(Err(error)) = read else { return };
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if matches!(tls, Some(rustls::Error::AlertReceived(_))) {
+            let failure = tls::explain(error, self.settings.peer(&self.host));
+            *self.last.lock() = Some((self.host.clone(), failure));
+        }
+    }
 }
 
 impl Stream {
     fn speaks_http2(&self) -> bool {
         match self {
             Self::Plain(_) => false,
-            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Tls(stream, _) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 }
@@ -203,7 +246,11 @@ impl AsyncRead for HttpStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, into),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+            Stream::Tls(stream, alerts) => {
+                let read = Pin::new(stream).poll_read(cx, into);
+                alerts.observe(&read);
+                read
+            }
         }
     }
 }
@@ -212,21 +259,21 @@ impl AsyncWrite for HttpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream, _) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -144,7 +144,13 @@ impl Fetcher {
             let tls = tls.map_err(|error| FetchError::NoAnswer(error.to_string()))?;
             let roots = "ca_file in the issuer's entry of AUTH_ISSUERS";
             let ways = self.ways.clone();
-            Ok(HttpClient::new(ClientSettings { tls: Some(tls), roots, protocols: Protocols::Both, ways }))
+            Ok(HttpClient::new(ClientSettings {
+                tls: Some(tls),
+                roots,
+                identity: None,
+                protocols: Protocols::Both,
+                ways,
+            }))
         };
         self.client.get_or_try_init(load).await
     }

@@ -59,6 +59,7 @@ fn settings(config: &TraceConfig, protocols: Protocols) -> Result<ClientSettings
     Ok(ClientSettings {
         tls: secure.then(|| config.trust.load()).transpose()?,
         roots: "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        identity: None,
         protocols,
         ways: config.ways.clone(),
     })

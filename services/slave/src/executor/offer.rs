@@ -5,6 +5,7 @@ use std::sync::Arc;
 use protocol::mcp::catalog::{
     Catalog, CatalogEntry, CatalogServer, ListHints, ListKind, ServerFacts, SlaveState,
 };
+use protocol::mcp::entry_array::OwnedEntry;
 
 /// What one backend offers.
 #[derive(Clone, Debug)]
@@ -75,6 +76,16 @@ impl BackendOffer {
             && self.hints == other.hints
             && self.server == other.server
             && ListKind::ALL.into_iter().all(same)
+    }
+
+    /// Returns the entries of a list.
+    pub(crate) fn entries(&self, kind: ListKind) -> impl Iterator<Item = OwnedEntry<'_>> {
+        let entries = self.lists[kind as usize].iter().flatten();
+        entries.map(|entry| OwnedEntry {
+            owner: &self.name,
+            name: &entry.name,
+            definition: entry.definition.get(),
+        })
     }
 
     /// Returns the number of entries of a list.

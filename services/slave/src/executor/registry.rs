@@ -3,6 +3,7 @@
 //! Names are deterministic: a name that two backends offer is namespaced for both (`backend__name`), also while one of
 //! them is down, and a tool keeps its position in the list whatever backends come and go.
 
+mod interfaces;
 mod list;
 mod names;
 mod route;
@@ -274,11 +275,13 @@ impl BackendRegistry {
             named.extend(of_kind);
             problems.extend(of_names);
         }
+        let (interfaces, of_interfaces) = interfaces::assign(&list.backends);
+        problems.extend(of_interfaces);
         for problem in problems.iter().filter(|problem| !list.reported.contains(*problem)) {
             tracing::warn!("{problem}");
         }
         list.reported = problems.into_iter().collect();
-        let (routes, lists) = route::build(&list.backends, named, &self.routes.load());
+        let (routes, lists) = route::build(&list.backends, named, interfaces, &self.routes.load());
         self.routes.store(Arc::new(routes));
         let degraded = list.problems();
         let unavailable = degraded.is_some() && !list.any_runs();

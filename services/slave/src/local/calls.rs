@@ -64,8 +64,8 @@ impl LocalCalls {
 fn listing_of(offer: &Offer) -> Listing {
     let catalog = offer.catalog();
     let lists = ListKind::ALL.map(|kind| {
-        let entries = catalog.list(kind).iter().map(|entry| (entry.name.as_str(), entry.definition.get()));
-        EntryListing { entries: EntryArray::new(entries), hints: catalog.hints[kind as usize] }
+        let entries = EntryArray::owned(offer.backends.iter().flat_map(|backend| backend.entries(kind)));
+        EntryListing { entries, hints: catalog.hints[kind as usize] }
     });
     let servers = catalog.servers.iter().map(|server| (server.backend.as_str(), &*server.facts));
     Listing {

@@ -79,6 +79,7 @@ impl Upstream {
         let settings = ClientSettings {
             tls: Some(ClientFiles { extra_roots, ..server.tls.clone() }.load()?),
             roots: "\"tls\": {\"ca\": \"...\"} in the entry",
+            identity: Some("\"tls\": {\"cert\": \"...\", \"key\": \"...\"} in the entry"),
             protocols: Protocols::Both,
             ways,
         };

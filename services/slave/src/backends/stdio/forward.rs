@@ -6,10 +6,11 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use protocol::mcp::apps::APPS;
 use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::era::{Era, TASKS, meta};
 use protocol::mcp::log_level::LogLevel;
-use protocol::mcp::members::{Members, with_value, without};
+use protocol::mcp::members::{ExactMembers, Members, with_value, without};
 use runtime::traces::TraceContext;
 use serde_json::value::RawValue;
 
@@ -144,15 +145,20 @@ fn without_tasks(capabilities: &RawValue) -> Result<Box<RawValue>, serde_json::E
     Ok(with_value(capabilities, "extensions", &left)?.unwrap_or_else(|| capabilities.to_owned()))
 }
 
-/// Returns what a legacy client can be asked for, as capabilities of a modern request. The rest of what it declared means something else
-/// there, or nothing.
+/// Returns what a legacy client can be asked for, and whether it shows user interfaces, as capabilities of a modern request. The rest of what
+/// it declared means something else there, or nothing.
 fn capabilities(request: &Request) -> String {
     let declared = request.header.client_capabilities.as_ref().map_or("{}", |json| json.0.get());
     let members: Members<'_> = serde_json::from_str(declared).unwrap_or_default();
     let asked = ["elicitation", "roots", "sampling"];
     let kept =
         members.0.iter().filter(|(key, value)| asked.contains(&key.as_str()) && value.get().starts_with('{'));
-    let kept: Vec<String> = kept.map(|(key, value)| format!(r#""{key}":{}"#, value.get())).collect();
+    let mut kept: Vec<String> = kept.map(|(key, value)| format!(r#""{key}":{}"#, value.get())).collect();
+    let extensions = members.0.iter().find(|(key, _)| key == "extensions").map(|(_, value)| *value);
+    let apps = extensions.and_then(|all| ExactMembers::of(all).get(APPS.as_bytes()));
+    if let Some(apps) = apps.filter(|apps| apps.get().starts_with('{')) {
+        kept.push(format!(r#""extensions":{{"{APPS}":{}}}"#, apps.get()));
+    }
     format!("{{{}}}", kept.join(","))
 }
 

@@ -26,10 +26,11 @@ fn line(mut text: String) -> Bytes {
     text.into()
 }
 
-/// Returns a request. `params` are members without braces; the era's metadata is added.
+/// Returns a request of the slave itself. `params` are members without braces; the era's metadata is added, with all that the relay carries,
+/// so that lists have what a backend hides from lesser clients.
 pub(super) fn request(id: u64, method: &str, params: &str, era: Era) -> Bytes {
     match era {
-        Era::Modern => able_request(id, method, params, "{}"),
+        Era::Modern => able_request(id, method, params, CARRIED),
         Era::Legacy => {
             line(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}}}}}"#))
         }
@@ -45,9 +46,8 @@ pub(super) fn able_request(id: u64, method: &str, params: &str, capabilities: &s
     ))
 }
 
-/// What the relay can carry of a legacy child's requests to clients. A client with less is found out at the request.
-pub(super) const CARRIED: &str =
-    r#"{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{"context":{},"tools":{}}}"#;
+/// What the relay can carry of a child's requests to clients, and user interfaces (MCP Apps). A client with less is found out at the request.
+pub(super) const CARRIED: &str = r#"{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{"context":{},"tools":{}},"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#;
 
 /// Returns `initialize` with the newest legacy version and these capabilities, a JSON object.
 pub(super) fn initialize(id: u64, capabilities: &str) -> Bytes {

@@ -68,6 +68,8 @@ struct WholeBackend {
 #[derive(Default)]
 pub(super) struct Routes {
     by_name: [HashMap<String, RouteEntry>; Kind::ALL.len()],
+    /// User interfaces that tools name and no list has, by URI.
+    interfaces: HashMap<String, RouteEntry>,
     /// Resource templates with the positions of their backends, in the order of the catalog.
     templates: Vec<(String, usize, RouteEntry)>,
     /// Backends in the order of the configuration.
@@ -92,11 +94,14 @@ impl Routes {
         self.by_name[kind as usize].get(name).map(RouteEntry::get)
     }
 
-    /// Returns the route to a resource: to the backend that lists it, else to the first with a template for its URI, else to the only one
-    /// with resources. What a backend's curation hides is not read by its template either.
+    /// Returns the route to a resource: to the backend that lists it, else to the one with a tool whose user interface it is, else to the first
+    /// with a template for its URI, else to the only one with resources. What a backend's curation hides is not read by its template either.
     pub(super) fn resource(&self, uri: &str) -> Option<Result<Arc<Route>, Failure>> {
         if let Some(found) = self.exact(Kind::Resource, uri).or_else(|| self.exact(Kind::Template, uri)) {
             return Some(found);
+        }
+        if let Some(entry) = self.interfaces.get(uri) {
+            return Some(entry.get());
         }
         let may_read =
             |at: &usize| self.backends.get(*at).is_some_and(|one| one.curation.offers_resource(uri));
@@ -134,11 +139,12 @@ impl Routes {
     }
 }
 
-/// Returns the routes of all named entries, and for each backend the catalog entries of those that are offered. Metrics of entries that stay
-/// with their backend are taken from the routes `before`.
+/// Returns the routes of all named entries and of user interfaces with the positions of their backends, and for each backend the catalog
+/// entries of those that are offered. Metrics of entries that stay with their backend are taken from the routes `before`.
 pub(super) fn build(
     backends: &[RegisteredBackend],
     named: Vec<NamedEntry>,
+    interfaces: Vec<(String, usize)>,
     before: &Routes,
 ) -> (Routes, Vec<[Vec<Arc<CatalogEntry>>; 4]>) {
     let mut routes = Routes::default();
@@ -165,17 +171,27 @@ pub(super) fn build(
         }
         routes.by_name[of as usize].insert(name, entry);
     }
+    for (uri, at) in interfaces {
+        let Some(backend) = backends.get(at) else { continue };
+        let meter = meters.of(meter_name(ListKind::Resources), backend);
+        routes.interfaces.insert(uri, as_it_is(backend, meter));
+    }
     routes.backends = backends.iter().map(|backend| whole(backend, &mut meters)).collect();
     (routes, lists)
 }
 
-fn whole(backend: &RegisteredBackend, meters: &mut Meters<'_>) -> WholeBackend {
-    let entry = if backend.can_run() {
-        let meter = meters.of(OTHER_REQUESTS, backend);
+/// Returns a route on which requests keep the names that they have.
+fn as_it_is(backend: &RegisteredBackend, meter: Arc<ToolMeter>) -> RouteEntry {
+    if backend.can_run() {
         RouteEntry::Up(Arc::new(route(backend, None, ParamHeaders::default(), meter)))
     } else {
         RouteEntry::Down { backend: backend.name.clone() }
-    };
+    }
+}
+
+fn whole(backend: &RegisteredBackend, meters: &mut Meters<'_>) -> WholeBackend {
+    let meter = meters.of(OTHER_REQUESTS, backend);
+    let entry = as_it_is(backend, meter);
     WholeBackend {
         digest: owner_digest(&backend.name),
         entry,

@@ -1,10 +1,8 @@
 //! Capabilities with which a child is initialized for one client: what the client declared, as far as the relay carries it. Must not know
 //! children.
 
+use protocol::mcp::apps::APPS;
 use serde_json::{Map, Value};
-
-/// The extension by which servers offer user interfaces (MCP Apps): it needs no request that the relay would have to carry.
-const APPS: &str = "io.modelcontextprotocol/ui";
 
 /// Longest declaration of the extension that is passed on, in bytes of JSON.
 const MAX_APPS: usize = 4096;
