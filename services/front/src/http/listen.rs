@@ -119,19 +119,23 @@ impl Listening {
     }
 }
 
-async fn next(mut state: Listening) -> Option<(Bytes, Listening)> {
-    if !state.opened {
-        state.opened = true;
-        return Some((Bytes::from_static(COMMENT), state));
+/// Returns the next bytes. No `async fn`, whose future would hold the state twice: there are thousands of streams.
+#[allow(clippy::manual_async_fn, reason = "size")]
+fn next(mut state: Listening) -> impl Future<Output = Option<(Bytes, Listening)>> + Send {
+    async move {
+        if !state.opened {
+            state.opened = true;
+            return Some((Bytes::from_static(COMMENT), state));
+        }
+        let (mut closing, keepalive) = (state.closing(), state.keepalive);
+        let bytes = tokio::select! {
+            biased;
+            _ = closing.wait_for(|closing| *closing) => return None,
+            told = state.next_event() => told?,
+            () = sleep(keepalive) => Bytes::from_static(COMMENT),
+        };
+        Some((bytes, state))
     }
-    let (mut closing, keepalive) = (state.closing(), state.keepalive);
-    let bytes = tokio::select! {
-        biased;
-        _ = closing.wait_for(|closing| *closing) => return None,
-        told = state.next_event() => told?,
-        () = sleep(keepalive) => Bytes::from_static(COMMENT),
-    };
-    Some((bytes, state))
 }
 
 /// Listens for updates of what a session subscribed to at any proxy.

@@ -120,35 +120,39 @@ enum Awaited {
     Silence,
 }
 
-async fn next(mut state: Subscription) -> Option<(Bytes, Subscription)> {
-    loop {
-        // The acknowledgement is the first event.
-        if state.phase != Phase::Opening
-            && let Some(bytes) = state.ready.pop_front()
-        {
-            return Some((bytes, state));
-        }
-        if state.phase == Phase::Over {
-            return None;
-        }
-        match state.wait().await {
-            Awaited::Closing | Awaited::Lists(None) => state.end(),
-            Awaited::Update(Some(ListenEvent::Watching(watched))) => state.acknowledge(&watched),
-            Awaited::Update(Some(ListenEvent::Updated(update))) => {
-                state.ready_event(&update.notification(Some(&state.id)));
+/// Returns the next bytes. No `async fn`, whose future would hold the state twice: there are thousands of streams.
+#[allow(clippy::manual_async_fn, reason = "size")]
+fn next(mut state: Subscription) -> impl Future<Output = Option<(Bytes, Subscription)>> + Send {
+    async move {
+        loop {
+            // The acknowledgement is the first event.
+            if state.phase != Phase::Opening
+                && let Some(bytes) = state.ready.pop_front()
+            {
+                return Some((bytes, state));
             }
-            Awaited::Update(Some(ListenEvent::TaskUpdated(update))) => state.tell_of_task(&update),
-            Awaited::Update(Some(ListenEvent::Posted(_) | ListenEvent::Passed(_))) => {}
-            Awaited::Update(None) => {
-                state.acknowledge(&SubscriptionFilter::default());
-                state.updates = Box::pin(stream::pending());
+            if state.phase == Phase::Over {
+                return None;
             }
-            Awaited::Lists(Some(now)) => {
-                let lists = notified_lists(&state.changes.opened().changed_kinds(&now));
-                state.changes.set_opened(now);
-                state.tell(&lists);
+            match state.wait().await {
+                Awaited::Closing | Awaited::Lists(None) => state.end(),
+                Awaited::Update(Some(ListenEvent::Watching(watched))) => state.acknowledge(&watched),
+                Awaited::Update(Some(ListenEvent::Updated(update))) => {
+                    state.ready_event(&update.notification(Some(&state.id)));
+                }
+                Awaited::Update(Some(ListenEvent::TaskUpdated(update))) => state.tell_of_task(&update),
+                Awaited::Update(Some(ListenEvent::Posted(_) | ListenEvent::Passed(_))) => {}
+                Awaited::Update(None) => {
+                    state.acknowledge(&SubscriptionFilter::default());
+                    state.updates = Box::pin(stream::pending());
+                }
+                Awaited::Lists(Some(now)) => {
+                    let lists = notified_lists(&state.changes.opened().changed_kinds(&now));
+                    state.changes.set_opened(now);
+                    state.tell(&lists);
+                }
+                Awaited::Silence => return Some((Bytes::from_static(COMMENT), state)),
             }
-            Awaited::Silence => return Some((Bytes::from_static(COMMENT), state)),
         }
     }
 }

@@ -139,33 +139,36 @@ async fn open_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown) ->
     Some(Serving { connection: Watched::new(serving, progress), pending, share })
 }
 
-/// Serves one connection. Holds `open` until its last answer is complete.
-async fn serve_connection<C: Calls>(
-    opening: Pin<Box<impl Future<Output = Option<Serving<C>>>>>,
+/// Serves one connection. Holds `open` until its last answer is complete. No `async fn`, whose future would hold its arguments twice.
+#[allow(clippy::manual_async_fn, reason = "size")]
+fn serve_connection<C: Calls>(
+    opening: Pin<Box<impl Future<Output = Option<Serving<C>>> + Send>>,
     shutdown: Shutdown,
     open: watch::Receiver<()>,
-) {
-    let Some(Serving { connection: mut serving, pending, share }) = opening.await else { return };
-    tokio::select! {
-        // Errors here are the client's: it went away or does not speak HTTP. It was answered if that was possible.
-        ended = &mut serving => {
-            let overdue = ended.as_ref().err().copied();
-            record_end(ended);
-            if let Some(then) = pending.take() {
-                // From here on, the connection is none of a client's.
-                drop((share, open));
-                return hand_over(serving, then);
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let Some(Serving { connection: mut serving, pending, share }) = opening.await else { return };
+        tokio::select! {
+            // Errors here are the client's: it went away or does not speak HTTP. It was answered if that was possible.
+            ended = &mut serving => {
+                let overdue = ended.as_ref().err().copied();
+                record_end(ended);
+                if let Some(then) = pending.take() {
+                    // From here on, the connection is none of a client's.
+                    drop((share, open));
+                    return hand_over(serving, then);
+                }
+                return Box::pin(part(serving, overdue)).await;
             }
-            return Box::pin(part(serving, overdue)).await;
+            () = shutdown.draining() => Pin::new(serving.get_mut().get_mut()).graceful_shutdown(),
         }
-        () = shutdown.draining() => Pin::new(serving.get_mut().get_mut()).graceful_shutdown(),
+        tokio::select! {
+            ended = &mut serving => record_end(ended),
+            () = shutdown.grace_over() => {}
+        }
+        drop(serving);
+        drop((share, open));
     }
-    tokio::select! {
-        ended = &mut serving => record_end(ended),
-        () = shutdown.grace_over() => {}
-    }
-    drop(serving);
-    drop((share, open));
 }
 
 /// Passes a connection on that is no client's any more.
