@@ -65,6 +65,7 @@ mod plain_dialect;
 mod policy;
 mod reload;
 mod repeats;
+mod replies;
 mod result_types;
 mod resumption;
 mod review;

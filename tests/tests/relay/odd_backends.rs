@@ -191,3 +191,44 @@ async fn a_file_of_another_program_is_taken_and_a_bad_entry_stops_no_other_one()
     assert_eq!(strict.exit(wait::TIMEOUT).await.code(), Some(64));
     assert!(strict.log.text().contains("entry \"bad\", member \"command\""), "{}", strict.log.text());
 }
+
+#[tokio::test]
+async fn each_kind_of_entry_that_cannot_be_used_stops_a_strict_slave_and_no_other() {
+    let fixture = Fixture::default();
+    let proxy = Setup::proxy().start_proxy().await;
+    let bad = [
+        json!({}),
+        json!({ "command": "" }),
+        json!({ "command": "x", "args": "y" }),
+        json!({ "command": "x", "env": { "A": 1 } }),
+        json!({ "command": "x", "args": ["${NOT_SET_ANYWHERE}"] }),
+        json!({ "command": "x", "sessions": "each" }),
+        json!({ "command": "x", "concurrency": -1 }),
+        json!({ "command": "x", "confine": { "net": 7 } }),
+        json!({ "command": "x", "tools": { "alow": [] } }),
+        json!({ "command": "x", "prefix": "a\n" }),
+        json!({ "type": "carrier-pigeon", "url": "http://127.0.0.1:1" }),
+        json!({ "url": "ftp://127.0.0.1" }),
+        json!({ "url": "http://127.0.0.1:1", "headers": { "Host": "x" } }),
+        json!({ "url": "https://127.0.0.1:1", "tls": { "ca": "/nowhere" } }),
+    ];
+    let mut servers = json!({ "good": fixture.entry(&[]) });
+    for (number, entry) in bad.iter().enumerate() {
+        let alone = json!({ "good": fixture.entry(&[]), "bad": entry });
+        let path = write(&fixture, &json!({ "mcpServers": alone }).to_string());
+        let setup = Setup::slave("strict", proxy.link).env("SLAVE_BACKENDS", &path).env("SLAVE_STRICT", "1");
+        let mut strict = setup.spawn();
+        assert_eq!(strict.exit(wait::TIMEOUT).await.code(), Some(64), "{entry}: {}", strict.log.text());
+        let text = strict.log.text().replace("\\\"", "\"");
+        assert!(text.contains("entry \"bad\""), "{entry}: {text}");
+        servers[format!("bad{number}")] = entry.clone();
+    }
+    let path = write(&fixture, &json!({ "mcpServers": servers }).to_string());
+    let setup = Setup::slave("one", proxy.link).env("SLAVE_BACKENDS", &path).env("DEMO_TOOLS", "0");
+    let slave = setup.start_slave().await;
+    proxy.offers("run").await;
+    assert_eq!(Client::modern(proxy.http).call("run", run_args("x", 0)).await.text(), "done x");
+    for number in 0..bad.len() {
+        slave.log.wait_for(&format!("entry \"bad{number}\"")).await;
+    }
+}

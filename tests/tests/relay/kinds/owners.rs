@@ -79,6 +79,14 @@ async fn each_of_two_backends_answers_for_its_own_and_a_shared_prompt_is_named_a
             assert_eq!(prompt["messages"][0]["content"]["text"], "Hello you", "{}", caller.name);
             let read = caller.result("resources/read", json!({ "uri": format!("{owner}://item/1") })).await;
             assert_eq!(read["contents"][0]["text"], "text of item/1", "{}", caller.name);
+            let prompt = json!({ "type": "ref/prompt", "name": format!("{owner}__greet") });
+            let template = json!({ "type": "ref/resource", "uri": format!("{owner}://item/{{id}}") });
+            for (reference, value, values) in [(prompt, "G", json!(["Grace"])), (template, "2", json!(["2"]))]
+            {
+                let params = json!({ "ref": reference, "argument": { "name": "x", "value": value } });
+                let completed = caller.result("completion/complete", params).await;
+                assert_eq!(completed["completion"]["values"], values, "{}: {owner}", caller.name);
+            }
         }
         // Neither is certain to have it.
         let unlisted = caller.code("resources/read", json!({ "uri": "one://unlisted" })).await;
