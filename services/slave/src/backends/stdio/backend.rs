@@ -13,7 +13,6 @@ use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
-use protocol::mcp::result_marks::ResultMarks;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -280,10 +279,7 @@ impl StdioBackend {
                     continue;
                 }
                 Incoming::Result { json, marks } => {
-                    if marks.is_none() {
-                        self.check(MessageShape::Result, &json, rules)?;
-                    }
-                    let found = Found { json, marks: marks.unwrap_or(ResultMarks::ANY) };
+                    let found = Found::read(json, marks, |it| self.check(MessageShape::Result, it, rules))?;
                     let tasks = Tasks::of(request, &ready.facts);
                     let method = &request.header.method;
                     let answer = results::adapt(found, rules.era, ready.era, method, tasks)?;

@@ -20,6 +20,20 @@ pub(super) struct Found {
     pub(super) marks: ResultMarks,
 }
 
+impl Found {
+    /// Returns a result, which has to pass the check unless its message was read through.
+    pub(super) fn read(
+        json: Bytes,
+        marks: Option<ResultMarks>,
+        check: impl FnOnce(&[u8]) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
+        if marks.is_none() {
+            check(&json)?;
+        }
+        Ok(Self { json, marks: marks.unwrap_or(ResultMarks::ANY) })
+    }
+}
+
 /// Returns the answer with a `result` value adapted to the era of the client; `backend` is the era of the child.
 ///
 /// # Errors
