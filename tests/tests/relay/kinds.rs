@@ -8,6 +8,7 @@ mod owners;
 use harness::client::{Client, McpRequest};
 use harness::fixture::Fixture;
 use harness::relay::{Proxy, Setup, Slave};
+use harness::wait;
 use serde_json::{Value, json};
 
 /// Eras of backends.
@@ -221,5 +222,70 @@ async fn a_list_beyond_a_page_comes_whole_and_in_order() {
         assert!(first["prompts"].to_string().len() <= 1024 * 1024, "{}", caller.name);
         assert_eq!(caller.listed("prompts", "name").await, expected, "{}", caller.name);
         assert_eq!(caller.code("prompts/list", json!({ "cursor": "no such" })).await, -32602);
+    }
+}
+
+/// A slave with this many prompts, whose names begin with its own.
+async fn slave_with_prompts(proxy: &Proxy, name: &str, prompts: usize) -> (Slave, Fixture) {
+    let fixture = Fixture::default();
+    let mut entry = fixture.entry(&[("FIXTURE_KINDS", name), ("FIXTURE_PROMPTS", &prompts.to_string())]);
+    entry["prefix"] = name.into();
+    let path = fixture.write_backends(&json!({ "kinds": entry }));
+    let setup = Setup::slave(name, proxy.link).env("DEMO_TOOLS", "0");
+    let slave = setup.env("SLAVE_BACKENDS", path.to_str().unwrap()).start_slave().await;
+    let caller = Caller { client: Client::modern(proxy.http), name: name.into(), era: "modern" };
+    wait::until("all its prompts", async || {
+        let last = format!("{name}p{:05}", prompts - 1);
+        caller.listed("prompts", "name").await.contains(&last).then_some(())
+    })
+    .await;
+    (slave, fixture)
+}
+
+#[tokio::test]
+async fn pages_of_a_list_that_changes_between_them_repeat_nothing_and_lose_nothing_that_stays() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let (_a, _c) = (slave_with_prompts(&proxy, "a", 500).await, slave_with_prompts(&proxy, "c", 500).await);
+    for era in ERAS {
+        let b = slave_with_prompts(&proxy, "b", 900).await;
+        let client =
+            if era == "modern" { Client::modern(proxy.http) } else { Client::legacy(proxy.http).await };
+        let caller = Caller { client, name: era.into(), era };
+        let read = async |cursor: Value| {
+            let params = if cursor.is_null() { json!({}) } else { json!({ "cursor": cursor }) };
+            let page = caller.result("prompts/list", params).await;
+            let names = page["prompts"].as_array().unwrap().iter();
+            let names = names.map(|prompt| prompt["name"].as_str().unwrap().to_owned());
+            (names.collect::<Vec<_>>(), page["nextCursor"].clone())
+        };
+        let (mut names, cursor) = read(Value::Null).await;
+        assert!(names.last().unwrap().starts_with("bp"), "{era}: a page ends within the second slave's list");
+        let before = caller.listed("prompts", "name").await.len();
+        caller.result("tools/call", json!({ "name": "achange", "arguments": { "kind": "prompts" } })).await;
+        wait::until("the new prompt", async || {
+            (caller.listed("prompts", "name").await.len() == before + 1).then_some(())
+        })
+        .await;
+        // All of the second slave's prompts go, with the one that the cursor names.
+        drop(b);
+        wait::until("its prompts to go", async || {
+            (!caller.listed("prompts", "name").await.contains(&"bgreet".to_owned())).then_some(())
+        })
+        .await;
+        let mut cursor = cursor;
+        while !cursor.is_null() {
+            let (more, next) = read(cursor).await;
+            names.extend(more);
+            cursor = next;
+        }
+        let mut once = names.clone();
+        once.sort();
+        once.dedup();
+        assert_eq!(once.len(), names.len(), "{era}: nothing twice");
+        for slave in ["a", "c"] {
+            let stayed = (0..500).map(|n| format!("{slave}p{n:05}")).chain([format!("{slave}greet")]);
+            let lost: Vec<String> = stayed.filter(|name| !names.contains(name)).collect();
+            assert!(lost.is_empty(), "{era}: {lost:?}");
+        }
     }
 }
