@@ -32,9 +32,13 @@ async fn a_process_ends_with_its_session_and_no_other_does() {
     let three = pid(&own_port).await;
     own_port.end_session().await;
     gone(three).await;
-    let (_, status) = harness::http::get(scene.slave.http, "/api/v1/status").await;
-    let status: Value = serde_json::from_str(&status).unwrap();
-    assert_eq!(status["backends"]["list"][0]["children"], json!({ "running": 1, "most": 16 }));
+    // The slave hears of the end a little later than the process table.
+    wait::until("the count of processes", async || {
+        let (_, status) = harness::http::get(scene.slave.http, "/api/v1/status").await;
+        let status: Value = serde_json::from_str(&status).unwrap();
+        (status["backends"]["list"][0]["children"] == json!({ "running": 1, "most": 16 })).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
