@@ -1,9 +1,7 @@
 //! The interface between the edge and what executes calls: a proxy implements it with slaves, a slave with its own
 //! backends. Must not know either.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -14,6 +12,7 @@ use futures_util::{Stream, stream};
 use policy::Requester;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
+use protocol::link::known_client::KnownClient;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::subscription::ListenEvent;
@@ -36,49 +35,6 @@ pub struct CallContext<'a> {
     pub peer: Option<IpAddr>,
 }
 
-/// What stands for a client. As text it is not for other processes, which could guess keys by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KnownClient<S> {
-    /// The holder of a key.
-    Key(Principal),
-    /// The key of a session in call headers.
-    Session(S),
-    /// An address.
-    Address(IpAddr),
-}
-
-impl<S: Deref<Target = str>> KnownClient<S> {
-    /// Returns the same, borrowed.
-    pub fn as_ref(&self) -> KnownClient<&str> {
-        match self {
-            Self::Key(principal) => KnownClient::Key(*principal),
-            Self::Session(session) => KnownClient::Session(session),
-            Self::Address(address) => KnownClient::Address(*address),
-        }
-    }
-}
-
-impl KnownClient<&str> {
-    /// Returns the same, owned.
-    pub fn into_owned(self) -> KnownClient<Box<str>> {
-        match self {
-            Self::Key(principal) => KnownClient::Key(principal),
-            Self::Session(session) => KnownClient::Session(session.into()),
-            Self::Address(address) => KnownClient::Address(address),
-        }
-    }
-}
-
-impl fmt::Display for KnownClient<&str> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key(principal) => write!(f, "key {}", principal.hex()),
-            Self::Session(session) => write!(f, "session {session}"),
-            Self::Address(address) => write!(f, "address {address}"),
-        }
-    }
-}
-
 impl CallContext<'_> {
     /// Returns the client's key, where one was presented.
     pub fn key(&self) -> Option<&Key> {
@@ -95,7 +51,7 @@ impl CallContext<'_> {
     /// a client of which none is known.
     pub fn client<'s>(&self, session: Option<&'s str>) -> Option<KnownClient<&'s str>> {
         if self.principal != Principal::ANYONE {
-            return Some(KnownClient::Key(self.principal));
+            return Some(KnownClient::Key(self.principal.digest()));
         }
         session.map(KnownClient::Session).or_else(|| self.peer.map(KnownClient::Address))
     }

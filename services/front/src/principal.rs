@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use policy::Requester;
-use protocol::hex::hex;
 use protocol::link::identity::Identity;
 use runtime::keys::Key;
 use runtime::tls::ClientCertificate;
@@ -47,11 +46,6 @@ impl Principal {
             digest.chain_update((name.len() as u64).to_be_bytes()).chain_update(name.as_bytes())
         });
         Self(digest.finalize().into())
-    }
-
-    /// The digest in hexadecimal digits.
-    pub(crate) fn hex(&self) -> String {
-        hex(&self.0)
     }
 
     /// The digest that stands for the caller; zeros for [`Self::ANYONE`].

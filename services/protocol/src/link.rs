@@ -14,6 +14,7 @@ pub mod header;
 pub mod identity;
 pub mod ids;
 pub mod journal;
+pub mod known_client;
 pub mod limits;
 pub mod liveness;
 pub mod outbox;

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use front::calls::KnownClient;
 use protocol::link::fleet::{FleetProof, MAX_FLEET_KEYS, signed_text};
 use protocol::link::grant_fact::GrantId;
 use protocol::link::ids::InstanceId;
+use protocol::link::known_client::KnownClient;
 use protocol::link::peers::PeerFact;
 use protocol::link::revocation::RevocationFact;
 use protocol::link::rotation::RotationFact;

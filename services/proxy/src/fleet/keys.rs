@@ -5,10 +5,10 @@ use std::hash::BuildHasher;
 use aws_lc_rs::hkdf::{self, KeyType, Prk};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use front::calls::KnownClient;
 use parking_lot::Mutex;
 use protocol::hex::hex;
 use protocol::link::fleet::{FleetKey, FleetProof};
+use protocol::link::known_client::KnownClient;
 use runtime::secret::SessionKey;
 use subtle::ConstantTimeEq;
 
