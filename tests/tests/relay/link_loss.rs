@@ -132,7 +132,8 @@ async fn a_call_that_never_arrived_and_finds_no_slave_within_the_grace_says_so()
     let (proxy, fault, slave, fixture) = behind_faults("1").await;
     let kind = harness::frames::FrameKind::Open;
     fault.arm(Trap { towards: Towards::Slave, kind, skip: 1, side: Side::Before, fault: Fault::Reset });
-    let arguments = json!({ "key": "never", "steps": 0, "bulk": "z".repeat(400_000) });
+    // More than the first window of a call over a long way, which the link of a loaded machine looks like.
+    let arguments = json!({ "key": "never", "steps": 0, "bulk": "z".repeat(3_000_000) });
     let mut pending = Client::modern(proxy.http).start(McpRequest::tool(1, "run", arguments)).await;
     fault.wait_for_strikes(1).await;
     fault.refuse(true);

@@ -1,7 +1,7 @@
 //! A client as its digest in call headers is made of it. Must not know how clients are told apart.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::Deref;
 
 use crate::hex::hex;
