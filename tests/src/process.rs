@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -62,8 +63,10 @@ impl Log {
 pub struct Process {
     name: String,
     child: Child,
-    /// What it has written.
+    /// What it has written. All of it once [`Self::exit`] has returned.
     pub log: Log,
+    /// Read its standard output and standard error into the log, and end with them.
+    readers: [JoinHandle<()>; 2],
 }
 
 impl Process {
@@ -83,9 +86,9 @@ impl Process {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let log = Log::default();
-        follow(child.stdout.take().unwrap(), log.clone());
-        follow(child.stderr.take().unwrap(), log.clone());
-        Self { name: name.to_owned(), child, log }
+        let output = follow(child.stdout.take().unwrap(), log.clone());
+        let errors = follow(child.stderr.take().unwrap(), log.clone());
+        Self { name: name.to_owned(), child, log, readers: [output, errors] }
     }
 
     /// Its process id.
@@ -99,11 +102,15 @@ impl Process {
         let _ = kill(pid, signal);
     }
 
-    /// Waits until the process exits.
+    /// Waits until the process has exited and all that it wrote is in its log.
     pub async fn exit(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("{} to exit", self.name);
         let child = &mut self.child;
-        wait::until_within(&what, limit, async || child.try_wait().unwrap()).await
+        let status = wait::until_within(&what, limit, async || child.try_wait().unwrap()).await;
+        let what = format!("the end of what {} and its children write", self.name);
+        let readers = &self.readers;
+        wait::until(&what, async || readers.iter().all(JoinHandle::is_finished).then_some(())).await;
+        status
     }
 
     /// Whether it still runs.
@@ -136,12 +143,12 @@ impl Drop for Process {
     }
 }
 
-fn follow(from: impl Read + Send + 'static, log: Log) {
+fn follow(from: impl Read + Send + 'static, log: Log) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
             log.push(String::from_utf8_lossy(&line).into_owned());
         }
-    });
+    })
 }
 
 /// Path of the binary: `MCP_RELAY_BIN`, or the one of this profile, which is built first.
@@ -162,7 +169,8 @@ fn build() -> PathBuf {
     let folder = profile_folder();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "mcp-relay", "--manifest-path"]);
+    // The whole workspace, as the Makefile selects it: with another selection, dependencies would have other features and be compiled again.
+    command.args(["build", "--quiet", "--workspace", "--bin", "mcp-relay", "--manifest-path"]);
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
     if folder.ends_with("release") {
         command.arg("--release");
