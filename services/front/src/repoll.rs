@@ -5,6 +5,7 @@
 
 mod poll_state;
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -14,6 +15,27 @@ use poll_state::PollState;
 
 /// Most polls of the inner future in one poll of the outer one, so that other tasks get their turn.
 const MAX_REPOLLS: usize = 4;
+
+/// What becomes of wake-ups that this thread causes itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wakes {
+    Pass,
+    Hold,
+    /// At least one was held.
+    Held,
+}
+
+thread_local! {
+    static WAKES: Cell<Wakes> = const { Cell::new(Wakes::Pass) };
+}
+
+/// Runs one step within a poll of a [`RepollOnSelfWake`], and returns what it returned and whether it woke the future. Such a wake-up is not
+/// passed on: the caller wakes, unless it knows that there is nothing to poll for. `step` must poll no other future of that kind.
+pub(crate) fn hold_wakes<T>(step: impl FnOnce() -> T) -> (T, bool) {
+    WAKES.set(Wakes::Hold);
+    let value = step();
+    (value, WAKES.replace(Wakes::Pass) == Wakes::Held)
+}
 
 /// Waker of the inner future. Wakes the outer task only while the inner future is not being polled.
 struct SelfWaker {
@@ -27,6 +49,9 @@ impl Wake for SelfWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        if WAKES.get() != Wakes::Pass {
+            return WAKES.set(Wakes::Held);
+        }
         if self.state.record_wake() {
             self.outer.wake();
         }

@@ -11,6 +11,7 @@ pub mod entry_array;
 pub mod envelope;
 pub mod era;
 pub mod failure;
+pub mod json_text;
 pub mod kind;
 pub mod log_level;
 pub mod members;

@@ -18,7 +18,7 @@ pub use ask::{AnswerSender, ClientAnswer, ClientRequest, PendingAnswer};
 pub(crate) use backend::{Answer, Backend, TaskPages};
 pub use end::CallEnd;
 pub(crate) use exchange::Exchange;
-pub(crate) use execute::Execute;
+pub(crate) use execute::{BegunCall, Execute};
 pub use handle::CallHandle;
 pub(crate) use handle::CancelReason;
 pub(crate) use request::{Request, TaskOrigin};

@@ -12,6 +12,7 @@ mod known_proxies;
 mod links;
 mod proven_proxy;
 mod proxies;
+mod run_together;
 mod shutdown;
 mod sink;
 mod stage;

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use protocol::link::header::{CallHeader, Purpose};
 use protocol::mcp::catalog::Catalog;
@@ -36,7 +37,7 @@ use crate::backends::commands::{CommandTool, ToolChanges};
 use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
 use crate::bridge::{ParkedCalls, TaskIds};
-use crate::call::{CallEnd, CallHandle, CallSink, Execute};
+use crate::call::{BegunCall, CallEnd, CallHandle, CallSink, Execute};
 use crate::client_streams::ClientStreams;
 use crate::metrics::ToolMeter;
 use crate::retention::Retention;
@@ -148,6 +149,14 @@ impl Executor {
     /// The sink gets events, then exactly one end, also for calls that cannot run at all. The executor enforces the
     /// header's timeouts by itself.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
+        let BegunCall { handle, run } = self.execute(header, message, sink);
+        if let Some(run) = run {
+            tokio::spawn(run);
+        }
+        handle
+    }
+
+    fn begin(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> BegunCall {
         let (handle, cancelled) = CallHandle::new();
         if header.purpose == Purpose::Reply {
             let end = match self.runner.asks.reply(&header, &message) {
@@ -155,15 +164,15 @@ impl Executor {
                 Err(failure) => CallEnd::failed(&failure, header.era),
             };
             sink.end(end);
-            return handle;
+            return BegunCall { handle, run: None };
         }
         if header.purpose == Purpose::Post {
             sink.end(self.runner.listeners.post(&header, &message));
-            return handle;
+            return BegunCall { handle, run: None };
         }
         if is_task_list(&header) {
-            tokio::spawn(Arc::clone(&self.runner.task_lists).serve(header, message, cancelled, sink));
-            return handle;
+            let lists = Arc::clone(&self.runner.task_lists);
+            return BegunCall { handle, run: Some(Box::pin(lists.serve(header, message, cancelled, sink))) };
         }
         let mut trace = CallTrace::start(&header, if sink.origin().is_some() { "websocket" } else { "http" });
         let context = sink.log_context().map(|context| context.in_trace(trace.id(&header)));
@@ -172,12 +181,12 @@ impl Executor {
         }
         let call = IncomingCall { header, message, cancelled, reason: handle.reason(), trace };
         // Boxed: its several kilobytes would be copied at each step of spawning a task.
-        let run = Box::pin(Arc::clone(&self.runner).serve(call, sink));
-        match context {
-            Some(context) => tokio::spawn(context.in_scope(run)),
-            None => tokio::spawn(run),
+        let run = Arc::clone(&self.runner).serve(call, sink);
+        let run: BoxFuture<'static, ()> = match context {
+            Some(context) => Box::pin(context.in_scope(run)),
+            None => Box::pin(run),
         };
-        handle
+        BegunCall { handle, run: Some(run) }
     }
 
     /// Returns what is kept of calls for clients that come back.
@@ -256,8 +265,8 @@ impl Executor {
 }
 
 impl Execute for Executor {
-    fn execute(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
-        self.run(header, message, sink)
+    fn execute(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> BegunCall {
+        self.begin(header, message, sink)
     }
 
     fn set_log_level(&self, session: &str, level: LogLevel) {

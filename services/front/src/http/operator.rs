@@ -77,5 +77,5 @@ where
     let refusal = context.refusal(ending.failure());
     let refused = || Handled::by_edge(label, Err(refusal));
     let handled = pin!(post::handle(&context, body));
-    until_revoked(ending, handled, refused).await
+    Box::pin(until_revoked(ending, handled, refused)).await
 }

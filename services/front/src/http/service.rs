@@ -242,7 +242,7 @@ where
                 Some(ending) => {
                     let refusal = context.refusal(ending.failure());
                     let refused = || Handled::by_edge(label, Err(refusal));
-                    until_revoked(ending, handled, refused).await
+                    Box::pin(until_revoked(ending, handled, refused)).await
                 }
             }
         }

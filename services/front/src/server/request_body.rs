@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::progress::Progress;
+use crate::repoll::hold_wakes;
 
 /// A body that reports when it was read to its end.
 pub(super) struct RequestBody {
@@ -34,7 +35,8 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        // hyper wakes its connection for the next piece, also where the last one was taken.
+        let (frame, woke) = hold_wakes(|| Pin::new(&mut self.inner).poll_frame(cx));
         let is_end = match &frame {
             Poll::Ready(None) => true,
             Poll::Ready(Some(Ok(_))) => self.inner.is_end_stream(),
@@ -42,6 +44,9 @@ impl Body for RequestBody {
         };
         if let Some(progress) = self.progress.as_ref().filter(|_| is_end) {
             progress.set_read();
+        }
+        if woke && !is_end {
+            cx.waker().wake_by_ref();
         }
         frame
     }

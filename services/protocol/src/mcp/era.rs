@@ -3,6 +3,9 @@
 //! Specification 2026-07-28, "Versioning and Compatibility": *legacy* versions open with `initialize`,
 //! *modern* ones carry their metadata on every request.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 
 /// Era of MCP that a peer speaks.
@@ -73,6 +76,12 @@ impl Version {
 
 /// Name of the extension of tasks (SEP-2663), of the modern era only.
 pub const TASKS: &str = "io.modelcontextprotocol/tasks";
+
+/// Returns whether a text may name the extension of tasks.
+pub fn may_name_tasks(json: &[u8]) -> bool {
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(TASKS));
+    FINDER.find(json).is_some()
+}
 
 /// Keys of the modern per-request metadata (2026-07-28, Overview, "Per-request protocol fields").
 pub mod meta {

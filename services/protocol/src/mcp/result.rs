@@ -4,6 +4,7 @@
 //! Must not know who wrote a result or who gets it.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -101,6 +102,12 @@ pub fn wanted_input(result: &[u8]) -> String {
     if methods.is_empty() { "another round".into() } else { Vec::from_iter(methods).join(", ") }
 }
 
+/// Returns whether a result may have the id of a task.
+pub fn may_have_task_id(result: &[u8]) -> bool {
+    static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\"taskId\""));
+    FINDER.find(result).is_some()
+}
+
 /// Returns whether a legacy server's result is a task in place of a result (2025-11-25, Tasks): it has a `task` and no `content`.
 pub fn is_legacy_task(result: &[u8]) -> bool {
     #[derive(Deserialize)]
@@ -115,7 +122,7 @@ pub fn is_legacy_task(result: &[u8]) -> bool {
         #[serde(default)]
         content: Option<IgnoredAny>,
     }
-    memmem::find(result, b"\"taskId\"").is_some()
+    may_have_task_id(result)
         && serde_json::from_slice::<Outside>(result).is_ok_and(|outside| outside.content.is_none())
 }
 

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use protocol::mcp::json_text;
 use protocol::mcp::members::Members;
 use serde::de::{Deserializer, Visitor};
 use serde_json::value::RawValue;
@@ -54,7 +55,7 @@ pub(super) struct ArgumentReader<'a> {
 impl<'a> ArgumentReader<'a> {
     /// Reads a JSON object. Fails for other JSON: no argument can be found in it.
     pub(super) fn new(json: &'a [u8]) -> Result<Self, ArgumentProblems> {
-        let object = serde_json::from_slice::<Option<Members<'_>>>(json);
+        let object = json_text::read::<Option<Members<'_>>>(json);
         let Ok(members) = object.map(Option::unwrap_or_default) else {
             let came = shown(&String::from_utf8_lossy(json));
             let text = format!("\"arguments\" is {came}, but must be a JSON object of arguments by name");

@@ -1,10 +1,9 @@
 //! A call through a backend of either era for a client of either era: what asks for input, and errors, take the form of the client's era
 //! (docs/ERAS.md). Must not know particular backends.
 
-use memchr::memmem;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
-use protocol::mcp::result::{ResultType, wanted_input};
+use protocol::mcp::result::{ResultType, may_have_task_id, wanted_input};
 use protocol::mcp::result_marks::ResultMark;
 
 use super::crossing::Crossing;
@@ -39,7 +38,7 @@ pub(crate) async fn call(
 
 /// Returns whether a result may have the id of a task.
 fn is_about_task(answer: &Answer) -> bool {
-    answer.marks.may_have(ResultMark::Task) && memmem::find(&answer.payload, b"\"taskId\"").is_some()
+    answer.marks.may_have(ResultMark::Task) && may_have_task_id(&answer.payload)
 }
 
 /// Returns whether a modern backend's result asks the client for input.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
-use memchr::memmem;
+use protocol::mcp::result::may_have_task_id;
 use protocol::mcp::splice::{Edit, range_in, splice};
 use protocol::mcp::task_id::TaskId;
 use serde::Deserialize;
@@ -99,7 +99,7 @@ impl TaskIds {
     /// Returns the result with each id of a task as the client is to see it, all else as it stands.
     pub(crate) fn show(&self, result: Bytes, to: &Shown<'_>) -> Bytes {
         // serde would also take an array of the members in their order.
-        if memmem::find(&result, b"\"taskId\"").is_none() || !result.trim_ascii_start().starts_with(b"{") {
+        if !may_have_task_id(&result) || !result.trim_ascii_start().starts_with(b"{") {
             return result;
         }
         let Ok(outside) = serde_json::from_slice::<Outside<'_>>(&result) else { return result };

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::mcp::envelope::Text;
-use protocol::mcp::era::{Era, TASKS};
+use protocol::mcp::era::{Era, may_name_tasks};
 use protocol::mcp::failure::Failure;
+use protocol::mcp::json_text;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::method::{Method, Subject};
@@ -135,7 +136,7 @@ struct Members<'a> {
 impl<'a> Members<'a> {
     /// Reads any message; `None` where it is no request.
     fn read(message: &'a [u8]) -> Option<Self> {
-        let raw: RawRequest<'_> = serde_json::from_slice(message).ok()?;
+        let raw: RawRequest<'_> = json_text::read(message).ok()?;
         // serde would also take an array of the members in their order.
         let raw_params = raw.params.filter(|params| params.get() != "null");
         let params: Params<'_> = match raw_params {
@@ -318,7 +319,7 @@ impl Request {
         let meta = || self.meta.as_ref().map(|range| self.json(range)).unwrap_or_default();
         match self.header.era {
             Era::Legacy => self.task.is_some(),
-            Era::Modern => memchr::memmem::find(meta(), TASKS.as_bytes()).is_some(),
+            Era::Modern => may_name_tasks(meta()),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use protocol::link::frame::Flags;
 use protocol::link::header::{CallHeader, Purpose};
 use protocol::link::ids::{CallId, LinkId};
@@ -12,21 +13,26 @@ use protocol::link::session_fact::SessionFact;
 use protocol::link::slave_end::SlaveEvent;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::json_text;
 use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::LogContext;
 use runtime::{call_line, call_lines};
 
+use super::run_together::run_together;
 use super::sink::JournalSink;
 use super::state::Endpoint;
 use super::state_labels::unlabelled;
-use crate::call::CallEnd;
+use crate::call::{BegunCall, CallEnd};
 
 impl Endpoint {
     /// Handles all events; `events` is empty afterwards.
     pub(super) fn handle(self: &Arc<Self>, events: &mut Vec<SlaveEvent>) {
+        let mut runs = Vec::new();
         for event in events.drain(..) {
             match event {
-                SlaveEvent::Start { call, header, message } => self.start(call, &header, message),
+                SlaveEvent::Start { call, header, message } => {
+                    runs.extend(self.start(call, &header, message));
+                }
                 SlaveEvent::Stop { call } => self.calls.lock().cancel(call),
                 SlaveEvent::Released { call, may_return } => self.retention.release(call, may_return),
                 SlaveEvent::GaveUp { call } => tracing::warn!(
@@ -42,10 +48,18 @@ impl Endpoint {
                 SlaveEvent::ProxyDraining(link) => self.on_proxy_draining(link),
             }
         }
+        // No lock is held here: spawning may wake a thread, which takes time.
+        run_together(runs);
     }
 
-    fn start(self: &Arc<Self>, call: CallId, header: &[u8], message: Bytes) {
-        let mut header: CallHeader = match serde_json::from_slice(header) {
+    /// Begins a call, and returns what runs it to its end.
+    fn start(
+        self: &Arc<Self>,
+        call: CallId,
+        header: &[u8],
+        message: Bytes,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let mut header: CallHeader = match json_text::read(header) {
             Ok(header) => header,
             Err(error) => {
                 let _entered = LogContext::new(call.0, None).enter();
@@ -53,7 +67,7 @@ impl Endpoint {
                 let failure =
                     Failure::InvalidRequest(format!("the proxy's call header cannot be read: {error}"));
                 self.write(|end| end.end(call, failure.error_object(Era::Legacy).into(), Flags::ERROR, 0));
-                return;
+                return None;
             }
         };
         let unlabelled = match header.purpose {
@@ -66,7 +80,7 @@ impl Endpoint {
             Err(failure) => {
                 let end = CallEnd::failed(&failure, header.era);
                 self.write(|to| to.end(call, end.payload, Flags::ERROR, end.status));
-                return;
+                return None;
             }
         };
         let now = Instant::now();
@@ -89,12 +103,12 @@ impl Endpoint {
         }
         let sink = Box::new(JournalSink::new(Arc::clone(self), call, context, retained));
         self.calls.lock().add(call, header.cancel_id.clone(), now);
-        // No lock is held here: spawning may wake a thread, which takes time.
-        let handle = match header.purpose {
-            Purpose::Resume { .. } => self.retention.resume(&header, sink),
+        let BegunCall { handle, run } = match header.purpose {
+            Purpose::Resume { .. } => BegunCall { handle: self.retention.resume(&header, sink), run: None },
             _ => self.executor.execute(header, message, sink),
         };
         self.calls.lock().set_handle(call, handle);
+        run
     }
 
     fn on_session_facts(&self, from: LinkId, json: &Bytes) {

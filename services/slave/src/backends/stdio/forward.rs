@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use protocol::mcp::apps::APPS;
 use protocol::mcp::catalog::ServerFacts;
-use protocol::mcp::era::{Era, TASKS, meta};
+use protocol::mcp::era::{Era, TASKS, may_name_tasks, meta};
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::members::{ExactMembers, Members, with_value, without};
 use runtime::traces::TraceContext;
@@ -77,8 +77,7 @@ impl Tasks {
                 request.task.is_some() && child.capability(&["tasks", "requests", "tools", "call"]).is_some()
             }
             (Era::Modern, Some(Era::Modern)) => {
-                memchr::memmem::find(meta(), TASKS.as_bytes()).is_some()
-                    && child.capability(&["extensions", TASKS]).is_some()
+                may_name_tasks(meta()) && child.capability(&["extensions", TASKS]).is_some()
             }
             _ => false,
         };
@@ -202,7 +201,7 @@ fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, se
     let crosses_eras = request.header.era != to.era;
     let original = request.meta.as_ref().map_or(&b"{}"[..], |range| request.json(range));
     let tells = to.identity != ToldIdentity::Nothing;
-    let says_tasks = to.tasks == Tasks::Absent && memchr::memmem::find(original, TASKS.as_bytes()).is_some();
+    let says_tasks = to.tasks == Tasks::Absent && may_name_tasks(original);
     if !crosses_eras && request.progress_token.is_none() && context.is_empty() && !says_tasks && !tells {
         return Ok(None);
     }
