@@ -7,6 +7,7 @@ mod follow;
 mod guarded;
 mod head;
 mod limits;
+mod open_stream;
 mod ops_access;
 mod ops_port;
 mod ops_router;

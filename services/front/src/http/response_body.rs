@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use http_body::{Body, Frame, SizeHint};
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
@@ -17,6 +17,9 @@ use super::response_stream::{BodyAborted, Entry, ResponseStream};
 use crate::jsonrpc::Segments;
 use crate::usage::StreamShare;
 
+/// What an open response says, as it comes.
+pub(crate) type OpenEvents = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
 /// Body of every response of the edge. Dropping it before its end drops the call's stream.
 pub enum ResponseBody<S> {
     /// Complete message.
@@ -24,7 +27,7 @@ pub enum ResponseBody<S> {
     /// Messages that are polled for only when the client reads on.
     Stream(Box<ResponseStream<S>>),
     /// GET stream of a legacy client.
-    Listen(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    Listen(OpenEvents),
     /// Stream of a session of 2024-11-05.
     Session(Pin<Box<dyn Stream<Item = Result<Bytes, BodyAborted>> + Send>>),
     /// Open body that may be ended before its end.
@@ -48,6 +51,22 @@ impl<S> ResponseBody<S> {
                 Self::Limited(Box::new(LimitedBody { body: self, end: Some(Box::pin(end)), failure }))
             }
             Self::Whole(_) | Self::Limited(_) => self,
+        }
+    }
+}
+
+impl<S: Send + 'static> ResponseBody<S> {
+    /// Returns what a body of no known end will say, which clients leave open for long; others as they are.
+    pub(crate) fn into_events(self) -> Result<OpenEvents, Self> {
+        match self {
+            Self::Listen(events) => Ok(events),
+            Self::Limited(limited) => match *limited {
+                LimitedBody { body: Self::Listen(events), end: Some(end), .. } => {
+                    Ok(Box::pin(events.take_until(end)))
+                }
+                limited => Err(Self::Limited(Box::new(limited))),
+            },
+            other => Err(other),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! what was written, or for the rest of what the client sends; and what the bytes of the next head were. Must not know HTTP.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -30,6 +31,8 @@ pub(super) struct Progress(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     stall: Duration,
+    /// Whether the stream keeps nothing back of what was written.
+    is_flushed: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -69,7 +72,7 @@ impl Progress {
             unread: false,
             head: RawHead::default(),
         };
-        Self(Arc::new(Shared { stall, state: Mutex::new(state) }))
+        Self(Arc::new(Shared { stall, is_flushed: AtomicBool::new(true), state: Mutex::new(state) }))
     }
 
     /// Returns the time for which a client may take nothing.
@@ -89,6 +92,16 @@ impl Progress {
             Reading::Lingering { last, .. } => *last = Instant::now(),
             Reading::Head(_) | Reading::Request { .. } => {}
         }
+    }
+
+    /// All that was written is on its way (`true`), or there may be more.
+    pub(super) fn set_flushed(&self, is_flushed: bool) {
+        self.0.is_flushed.store(is_flushed, Ordering::Relaxed);
+    }
+
+    /// Whether all that was written is on its way.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.0.is_flushed.load(Ordering::Relaxed)
     }
 
     /// Bytes were taken.

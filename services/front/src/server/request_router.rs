@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Method, Request, Response};
+use axum::http::{HeaderValue, Method, Request, Response, Version};
+use futures_util::Stream;
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::Service;
+use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
 use runtime::tls::ClientCertificate;
 use tower::Service as _;
@@ -20,8 +22,9 @@ use tower::Service as _;
 use super::admission::Beyond;
 use super::guarded::{GuardedBody, guarded};
 use super::head;
+use super::open_stream::{OpenBody, Placeholder};
 use super::ops_router::OpsRouter;
-use super::progress::Progress;
+use super::progress::{Progress, RequestGuard};
 use super::request_body::RequestBody;
 use super::upgrade::{Pending, Upgrades};
 use crate::calls::Calls;
@@ -89,9 +92,36 @@ impl<C: Calls> RequestRouter<C> {
 }
 
 impl<C> RequestRouter<C> {
+    /// Returns where the open body of a response is kept for its connection; `None`: hyper writes it.
+    fn pending(&self, version: Version) -> Option<Pending> {
+        // Earlier versions have no chunks.
+        self.of.as_ref().filter(|_| version == Version::HTTP_11).map(|of| of.pending.clone())
+    }
+
     /// Returns the longest time for a request of this HTTP method and its response: streams of GET have none.
     fn limit(&self, method: &Method) -> Option<Duration> {
         (method == Method::POST).then(|| self.mcp.edge().config.request_timeout_total)
+    }
+}
+
+/// Returns the response with its body, or with one that stands for it where it stays open: the connection is for that alone from then on.
+fn open_or_guarded<S>(
+    response: Response<ResponseBody<S>>,
+    pending: Pending,
+    guard: Option<RequestGuard>,
+) -> Response<GuardedBody<Either<ResponseBody<S>, Body>>>
+where
+    S: Stream<Item = ResponseEvent> + Send + Unpin + 'static,
+{
+    let (mut head, body) = response.into_parts();
+    match body.into_events() {
+        Err(body) => guarded(Response::from_parts(head, body), Either::Left, guard),
+        Ok(events) => {
+            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            pending.keep(OpenBody { events, guard });
+            let body = Body::new(Placeholder(pending));
+            guarded(Response::from_parts(head, body), Either::Right, None)
+        }
     }
 }
 
@@ -127,7 +157,13 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
             let refused = refusal_response(&Refusal::unread(Failure::Draining, headers), headers);
             return Box::pin(async { Ok(guarded(refused, Either::Left, guard)) });
         }
+        let pending = self.pending(request.version());
         let answer = self.mcp.clone().call(request);
-        Box::pin(async { answer.await.map(|response| guarded(response, Either::Left, guard)) })
+        Box::pin(async {
+            answer.await.map(|response| match pending {
+                Some(pending) => open_or_guarded(response, pending, guard),
+                None => guarded(response, Either::Left, guard),
+            })
+        })
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,6 +19,7 @@ use super::admission::{Admission, LetIn};
 use super::limits::{
     DRAIN_HANDSHAKE_TIMEOUT, DRAIN_HEADER_TIMEOUT, DRAIN_REPLY_TIMEOUT, MAX_BUFFERED, PARTING_TIMEOUT,
 };
+use super::open_stream::{OpenBody, OpenStream};
 use super::ops_router::OpsRouter;
 use super::port::{Accepted, Opened, Port};
 use super::progress::{Overdue, Progress};
@@ -49,8 +51,32 @@ struct Admitted<C> {
 /// An open connection.
 struct Serving<C: Calls> {
     connection: Watched<RepollOnSelfWake<ClientConnection<C>>>,
+    progress: Progress,
     pending: Pending,
     share: ConnectionShare,
+}
+
+/// What becomes of a connection.
+enum Turn {
+    Ended(Result<hyper::Result<()>, Overdue>),
+    /// The head of a response was written whose body stays open.
+    Open(OpenBody),
+}
+
+impl<C: Calls> Future for Serving<C> {
+    type Output = Turn;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Turn> {
+        let this = self.get_mut();
+        if let Poll::Ready(ended) = Pin::new(&mut this.connection).poll(cx) {
+            return Poll::Ready(Turn::Ended(ended));
+        }
+        let is_written = this.pending.has_head() && this.progress.is_flushed();
+        match is_written.then(|| this.pending.take_body()).flatten() {
+            Some(body) => Poll::Ready(Turn::Open(body)),
+            None => Poll::Pending,
+        }
+    }
 }
 
 /// Serves `edge` until the shutdown, and `ops` too, if given.
@@ -135,8 +161,9 @@ async fn open_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown) ->
     // The progress has the time limit of heads, since hyper's would end idle connections too.
     builder.header_read_timeout(None).half_close(false).max_buf_size(MAX_BUFFERED);
     let stream = WatchedStream::new(stream, progress.clone());
-    let serving = RepollOnSelfWake::new(builder.serve_connection(TokioIo::new(stream), service));
-    Some(Serving { connection: Watched::new(serving, progress), pending, share })
+    let connection = RepollOnSelfWake::new(builder.serve_connection(TokioIo::new(stream), service));
+    let connection = Watched::new(connection, progress.clone());
+    Some(Serving { connection, progress, pending, share })
 }
 
 /// Serves one connection. Holds `open` until its last answer is complete. No `async fn`, whose future would hold its arguments twice.
@@ -147,27 +174,50 @@ fn serve_connection<C: Calls>(
     open: watch::Receiver<()>,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let Some(Serving { connection: mut serving, pending, share }) = opening.await else { return };
+        let Some(mut serving) = opening.await else { return };
         tokio::select! {
-            // Errors here are the client's: it went away or does not speak HTTP. It was answered if that was possible.
-            ended = &mut serving => {
-                let overdue = ended.as_ref().err().copied();
-                record_end(ended);
-                if let Some(then) = pending.take() {
-                    // From here on, the connection is none of a client's.
-                    drop((share, open));
-                    return hand_over(serving, then);
+            turn = &mut serving => match turn {
+                // Errors here are the client's: it went away or does not speak HTTP. It was answered if that was possible.
+                Turn::Ended(ended) => {
+                    let overdue = ended.as_ref().err().copied();
+                    record_end(ended);
+                    let Serving { connection, pending, share, .. } = serving;
+                    if let Some(then) = pending.take() {
+                        // From here on, the connection is none of a client's.
+                        drop((share, open));
+                        return hand_over(connection, then);
+                    }
+                    return Box::pin(part(connection, overdue)).await;
                 }
-                return Box::pin(part(serving, overdue)).await;
-            }
-            () = shutdown.draining() => Pin::new(serving.get_mut().get_mut()).graceful_shutdown(),
+                Turn::Open(body) => return serving.stay_open(body, shutdown, open),
+            },
+            () = shutdown.draining() => serving.connection.get_mut().get_mut().graceful_shutdown(),
         }
         tokio::select! {
-            ended = &mut serving => record_end(ended),
+            turn = &mut serving => match turn {
+                Turn::Ended(ended) => record_end(ended),
+                Turn::Open(body) => return serving.stay_open(body, shutdown, open),
+            },
             () = shutdown.grace_over() => {}
         }
         drop(serving);
-        drop((share, open));
+        drop(open);
+    }
+}
+
+impl<C: Calls> Serving<C> {
+    /// Goes on with the open body of a response, in a task that has room for that alone.
+    fn stay_open(self, body: OpenBody, shutdown: Shutdown, open: watch::Receiver<()>) {
+        let Self { connection, progress, share, .. } = self;
+        let stream = connection.into_inner().into_inner().into_parts().io.into_inner();
+        let stream = Watched::new(OpenStream::new(stream, body), progress);
+        tokio::spawn(async move {
+            tokio::select! {
+                ended = stream => record_end(ended),
+                () = shutdown.grace_over() => {}
+            }
+            drop((share, open));
+        });
     }
 }
 
@@ -194,7 +244,7 @@ async fn part<C: Calls>(serving: Watched<RepollOnSelfWake<ClientConnection<C>>>,
 }
 
 /// Counts the end of a connection that the client is to blame for.
-fn record_end(ended: Result<hyper::Result<()>, Overdue>) {
+fn record_end<E: Error + 'static>(ended: Result<Result<(), E>, Overdue>) {
     match ended {
         Err(Overdue::Head) => record_client_refusal(ClientRefusal::HeaderTimeout),
         Err(Overdue::Stalled) => record_client_refusal(ClientRefusal::Stalled),
@@ -204,9 +254,10 @@ fn record_end(ended: Result<hyper::Result<()>, Overdue>) {
 }
 
 /// Returns whether the system gave the connection up, as what was written was not taken.
-fn is_timed_out(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
+fn is_timed_out(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut causes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// Answers one request on a connection that was accepted while the process drains. The answer is a refusal: a closed

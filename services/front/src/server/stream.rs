@@ -52,6 +52,7 @@ impl<S> WatchedStream<S> {
     }
 
     fn report<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.progress.set_flushed(false);
         match written {
             Poll::Pending => self.progress.on_blocked(),
             Poll::Ready(_) => self.progress.on_written(),
@@ -154,6 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
+        self.progress.set_flushed(flushed.is_ready());
         // A flush that is complete at once says nothing of the bytes that a write could not place.
         if flushed.is_pending() {
             self.progress.on_blocked();

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use axum::http::header::UPGRADE;
@@ -10,6 +11,8 @@ use axum::http::{Request, Response, StatusCode};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use runtime::tls::MaybeTlsStream;
+
+use super::open_stream::OpenBody;
 
 /// What becomes of a connection that was upgraded: it gets the stream, and the bytes that were read of it behind the request. Called
 /// in a task of the runtime, and must not block.
@@ -60,20 +63,48 @@ impl Upgrades {
     pub(super) fn answer<B>(&self, peer: IpAddr, request: Request<B>, pending: &Pending) -> Response<Body> {
         let UpgradeAnswer { response, then } = self.decides.answer(peer, &request.map(|_| ()));
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            *pending.0.lock() = then;
+            *pending.0.upgrade.lock() = then;
         }
         response.map(Body::from)
     }
 }
 
-/// What follows on one connection, once its response is written. Clones share it.
+/// What follows on one connection, once its response or the head of it is written. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Pending(Arc<Mutex<Option<AfterUpgrade>>>);
+pub(super) struct Pending(Arc<Following>);
+
+#[derive(Default)]
+struct Following {
+    upgrade: Mutex<Option<AfterUpgrade>>,
+    body: Mutex<Option<OpenBody>>,
+    /// Whether the head of the response with that body was written, as far as hyper keeps nothing back.
+    has_head: AtomicBool,
+}
 
 impl Pending {
     /// Takes what follows, if a request was for an upgrade.
     pub(super) fn take(&self) -> Option<AfterUpgrade> {
-        self.0.lock().take()
+        self.0.upgrade.lock().take()
+    }
+
+    /// Keeps the open body of a response until its head is written.
+    pub(super) fn keep(&self, body: OpenBody) {
+        *self.0.body.lock() = Some(body);
+    }
+
+    /// The head of the response with the open body is with hyper.
+    pub(super) fn note_head(&self) {
+        self.0.has_head.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether hyper waits for the open body of a response.
+    pub(super) fn has_head(&self) -> bool {
+        self.0.has_head.load(Ordering::Relaxed)
+    }
+
+    /// Takes the open body of a response.
+    pub(super) fn take_body(&self) -> Option<OpenBody> {
+        self.0.body.lock().take()
     }
 }
 
