@@ -4,7 +4,7 @@
 //! The task is one future without inner tasks. A writer that waits for the socket never keeps the reader from reading.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -204,9 +204,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
     }
 }
 
-/// Ends the round and schedules another, so that other tasks run in between.
-fn reschedule<T>(cx: &Context<'_>) -> Poll<T> {
-    cx.waker().wake_by_ref();
+/// Ends the round and schedules another, so that other tasks of this thread run in between. A task that wakes itself would wake another
+/// thread as well, which costs more than what a small call needs.
+fn reschedule<T>(cx: &mut Context<'_>) -> Poll<T> {
+    let yielded = pin!(tokio::task::yield_now()).poll(cx);
+    debug_assert!(yielded.is_pending(), "it yields once");
     Poll::Pending
 }
 

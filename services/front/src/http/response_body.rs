@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use http_body::{Body, Frame, SizeHint};
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
@@ -55,18 +55,17 @@ impl<S> ResponseBody<S> {
     }
 }
 
-impl<S: Send + 'static> ResponseBody<S> {
-    /// Returns what a body of no known end will say, which clients leave open for long; others as they are.
-    pub(crate) fn into_events(self) -> Result<OpenEvents, Self> {
+impl<S> ResponseBody<S> {
+    /// Takes what a body of no known end will say, which clients leave open for long. `None`: it is another body.
+    pub(crate) fn take_events(&mut self) -> Option<OpenEvents> {
         match self {
-            Self::Listen(events) => Ok(events),
-            Self::Limited(limited) => match *limited {
-                LimitedBody { body: Self::Listen(events), end: Some(end), .. } => {
-                    Ok(Box::pin(events.take_until(end)))
-                }
-                limited => Err(Self::Limited(Box::new(limited))),
-            },
-            other => Err(other),
+            Self::Listen(events) => Some(std::mem::replace(events, Box::pin(stream::empty()))),
+            Self::Limited(limited) => {
+                let LimitedBody { body: Self::Listen(events), end, .. } = &mut **limited else { return None };
+                let events = std::mem::replace(events, Box::pin(stream::empty()));
+                Some(Box::pin(events.take_until(end.take()?)))
+            }
+            Self::Whole(_) | Self::Stream(_) | Self::Session(_) => None,
         }
     }
 }

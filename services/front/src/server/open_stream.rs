@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use futures_util::Stream;
 use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -103,10 +102,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for OpenStream<S> {
                 this.body.guard = None;
                 return Pin::new(&mut this.stream).poll_shutdown(cx);
             }
-            match ready!(this.body.events.as_mut().poll_next(cx)) {
-                Some(bytes) => this.chunk = in_chunk(&bytes),
-                None => (this.chunk, this.is_over) = (Bytes::from_static(LAST_CHUNK), true),
-            }
+            let next = ready!(this.body.events.as_mut().poll_next(cx));
+            this.is_over = next.is_none();
+            this.chunk = next.map_or(Bytes::from_static(LAST_CHUNK), |bytes| in_chunk(&bytes));
         }
     }
 }
@@ -123,7 +121,7 @@ fn in_chunk(bytes: &[u8]) -> Bytes {
 mod tests {
     use std::time::Duration;
 
-    use futures_util::{StreamExt, stream};
+    use futures_util::{Stream, StreamExt, stream};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::sync::mpsc;
 
@@ -143,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_is_written_in_chunks_also_in_small_writes() {
-        let events = ["data: a\n\n".into(), "".into(), "x".repeat(300)];
+        let events = ["data: a\n\n".to_owned(), String::new(), "x".repeat(300)];
         let (stream, mut client) = open(7, stream::iter(events.map(Bytes::from)));
         let serving = tokio::spawn(stream);
         let mut all = String::new();

@@ -10,11 +10,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Method, Request, Response, Version};
-use futures_util::Stream;
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::Service;
-use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
 use runtime::tls::ClientCertificate;
 use tower::Service as _;
@@ -106,23 +104,16 @@ impl<C> RequestRouter<C> {
 
 /// Returns the response with its body, or with one that stands for it where it stays open: the connection is for that alone from then on.
 fn open_or_guarded<S>(
-    response: Response<ResponseBody<S>>,
+    mut response: Response<ResponseBody<S>>,
     pending: Pending,
     guard: Option<RequestGuard>,
-) -> Response<GuardedBody<Either<ResponseBody<S>, Body>>>
-where
-    S: Stream<Item = ResponseEvent> + Send + Unpin + 'static,
-{
-    let (mut head, body) = response.into_parts();
-    match body.into_events() {
-        Err(body) => guarded(Response::from_parts(head, body), Either::Left, guard),
-        Ok(events) => {
-            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            pending.keep(OpenBody { events, guard });
-            let body = Body::new(Placeholder(pending));
-            guarded(Response::from_parts(head, body), Either::Right, None)
-        }
-    }
+) -> Response<GuardedBody<Either<ResponseBody<S>, Body>>> {
+    let Some(events) = response.body_mut().take_events() else {
+        return guarded(response, Either::Left, guard);
+    };
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    pending.keep(OpenBody { events, guard });
+    guarded(response.map(|_| Body::new(Placeholder(pending))), Either::Right, None)
 }
 
 type EitherBody<C> = Either<ResponseBody<<C as Calls>::Stream>, Body>;

@@ -191,7 +191,7 @@ fn serve_connection<C: Calls>(
                 }
                 Turn::Open(body) => return serving.stay_open(body, shutdown, open),
             },
-            () = shutdown.draining() => serving.connection.get_mut().get_mut().graceful_shutdown(),
+            () = shutdown.draining() => Pin::new(serving.connection.get_mut().get_mut()).graceful_shutdown(),
         }
         tokio::select! {
             turn = &mut serving => match turn {
@@ -255,9 +255,17 @@ fn record_end<E: Error + 'static>(ended: Result<Result<(), E>, Overdue>) {
 
 /// Returns whether the system gave the connection up, as what was written was not taken.
 fn is_timed_out(error: &(dyn Error + 'static)) -> bool {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut causes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    causes.any(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Answers one request on a connection that was accepted while the process drains. The answer is a refusal: a closed

@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 
 /// Most calls that share a task: the more share one, the fewer processors they have.
-const MAX_TOGETHER: usize = 8;
+const MAX_TOGETHER: usize = 32;
 
 /// Runs these calls in the background. One that panics ends alone.
 pub(super) fn run_together(mut runs: Vec<BoxFuture<'static, ()>>) {

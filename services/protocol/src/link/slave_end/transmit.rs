@@ -65,9 +65,16 @@ impl SlaveEnd {
     /// them the frame.
     fn enqueue_due_accepted(&mut self, link: LinkId, now: Instant) {
         let Some(to) = self.links.get_mut(&link) else { return };
-        while let Some((_, id)) = to.pending_accepted.pop_front_if(|(at, _)| *at <= now) {
-            let Some(call) = self.calls.get_mut(&id).filter(|call| call.link == Some(link)) else { continue };
-            if !call.accepted && call.response.next() == 0 {
+        while let Some((at, id)) = to.pending_accepted.front().copied() {
+            let call = self.calls.get_mut(&id).filter(|call| call.link == Some(link));
+            let is_silent = |call: &Call| !call.accepted && call.response.next() == 0;
+            if at > now && call.as_deref().is_some_and(is_silent) {
+                break;
+            }
+            // Taken out at once where it needs nothing any more: a timer that is set anew for each call costs more than the call.
+            to.pending_accepted.pop_front();
+            let Some(call) = call else { continue };
+            if is_silent(call) {
                 to.outbox.enqueue_control(Frame::bare(FrameKind::Accepted, id, call.request.next()));
             }
             call.accepted = true;
