@@ -246,6 +246,21 @@ fn accepted_is_sent_after_20_ms_unless_the_call_has_written() {
 }
 
 #[test]
+fn no_timer_is_armed_for_calls_that_have_written() {
+    let now = Instant::now();
+    let later = now + ACK_DELAY / 4;
+    let mut slave = slave();
+    for (call, at) in [(CallId(8), now), (CALL, later)] {
+        slave.receive(LINK, open(call, 2), at).unwrap();
+    }
+    for (call, timeout) in [(CallId(8), Some(later + ACK_DELAY)), (CALL, None)] {
+        slave.event(call, Bytes::from_static(b"{}"), Flags::NONE);
+        sent_by(&mut slave, later);
+        assert_eq!(slave.link_timeout(LINK), timeout);
+    }
+}
+
+#[test]
 fn credit_is_sent_at_a_quarter_of_the_window_and_of_a_finished_call_within_20_ms() {
     let now = Instant::now();
     let (mut proxy, _) = proxy_with_call(now);
