@@ -74,7 +74,11 @@ async fn a_drained_slave_gets_no_new_calls_until_that_is_undone() {
     let mut running = client.start(McpRequest::tool(1, "sleep", sleep_args(2.0, 10)).progress(1)).await;
     running.next().await.unwrap();
     let _lisbon = Setup::slave("lisbon", proxy.link).start_slave().await;
-    proxy.accepted(2).await;
+    // Accepted is not enough: its catalog comes behind that.
+    wait::until("lisbon takes calls", async || {
+        (slave(&proxy, "lisbon").await["state"] == "ready").then_some(())
+    })
+    .await;
     drain(&proxy, "berlin", true).await;
     let found = slave(&proxy, "berlin").await;
     assert_eq!((&found["state"], &found["drainedByOperator"]), (&json!("draining"), &json!(true)), "{found}");
