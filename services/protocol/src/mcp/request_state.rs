@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -115,9 +116,10 @@ pub fn is_label(text: &str) -> bool {
     (1..=MAX_LABEL).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
-/// Returns whether a result may have a `requestState`: searching costs a tenth of reading.
-pub fn has_state(result: &[u8]) -> bool {
-    memmem::find(result, REQUEST_STATE).is_some()
+/// Returns whether a result or a request may have a `requestState`: searching costs a tenth of reading.
+pub fn has_state(json: &[u8]) -> bool {
+    static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(REQUEST_STATE));
+    FINDER.find(json).is_some()
 }
 
 /// Returns the result with the label in front of its `requestState`, if it asks the client for input and has one; all else as it

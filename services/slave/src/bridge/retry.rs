@@ -1,12 +1,12 @@
 //! A client's request as the bridge reads it: what binds a parked call to it, and whether it goes on with one. Must not know parked calls.
 
 use bytes::Bytes;
-use memchr::memmem;
 use protocol::link::header::CallHeader;
 use protocol::mcp::canonical::canonical;
 use protocol::mcp::era::{Era, meta};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::members::Members;
+use protocol::mcp::request_state::has_state;
 use protocol::mcp::splice::range_in;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -67,7 +67,7 @@ impl Retry {
     /// # Errors
     /// The answers are not an object of objects.
     pub(crate) fn of(header: &CallHeader, message: &Bytes) -> Result<Option<Self>, Failure> {
-        if header.era == Era::Legacy || memmem::find(message, b"requestState").is_none() {
+        if header.era == Era::Legacy || !has_state(message) {
             return Ok(None);
         }
         let Ok(Message { params }) = serde_json::from_slice::<Message<'_>>(message) else { return Ok(None) };
