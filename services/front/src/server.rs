@@ -13,6 +13,7 @@ mod ops_port;
 mod ops_router;
 mod page_request;
 mod parting;
+mod placeholder;
 mod port;
 mod progress;
 mod raw_head;

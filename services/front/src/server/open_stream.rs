@@ -1,18 +1,15 @@
 //! A response that stays open, on its connection without what serves requests: that would be most of the memory of such a connection.
 //! Must not know what the stream says.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::progress::RequestGuard;
 use super::stream::WatchedStream;
-use super::upgrade::Pending;
 use crate::http::response_body::OpenEvents;
 
 /// The end of a body in chunks (RFC 9112, section 7.1).
@@ -22,22 +19,6 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 pub(super) struct OpenBody {
     pub(super) events: OpenEvents,
     pub(super) guard: Option<RequestGuard>,
-}
-
-/// Stands for an open body towards hyper, which writes the head of the response and then waits.
-pub(super) struct Placeholder(pub(super) Pending);
-
-impl Body for Placeholder {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.note_head();
-        Poll::Pending
-    }
 }
 
 /// The rest of a connection, behind the head of its last response: writes what comes until it or the client ends.
