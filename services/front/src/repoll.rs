@@ -32,9 +32,19 @@ thread_local! {
 /// Runs one step within a poll of a [`RepollOnSelfWake`], and returns what it returned and whether it woke the future. Such a wake-up is not
 /// passed on: the caller wakes, unless it knows that there is nothing to poll for. `step` must poll no other future of that kind.
 pub(crate) fn hold_wakes<T>(step: impl FnOnce() -> T) -> (T, bool) {
+    let _passing = Passing;
     WAKES.set(Wakes::Hold);
     let value = step();
-    (value, WAKES.replace(Wakes::Pass) == Wakes::Held)
+    (value, WAKES.get() == Wakes::Held)
+}
+
+/// Lets wake-ups pass again once it is dropped, also after a panic.
+struct Passing;
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        WAKES.set(Wakes::Pass);
+    }
 }
 
 /// Waker of the inner future. Wakes the outer task only while the inner future is not being polled.
@@ -107,6 +117,7 @@ impl<F: Future + Unpin> Future for RepollOnSelfWake<F> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -160,6 +171,27 @@ mod tests {
         assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
         drop(future);
         assert_eq!((polls, count.get()), (MAX_REPOLLS, 1));
+    }
+
+    #[test]
+    fn a_wake_up_that_is_held_is_told_and_not_followed_and_later_ones_pass() {
+        let (count, waker) = counting_waker();
+        let mut polls = 0;
+        let mut future = RepollOnSelfWake::new(poll_fn(|cx| {
+            polls += 1;
+            assert!(hold_wakes(|| cx.waker().wake_by_ref()).1);
+            let panics = AssertUnwindSafe(|| hold_wakes::<()>(|| panic!("a step that panics")));
+            assert!(catch_unwind(panics).is_err());
+            if polls == 2 {
+                return Poll::Ready(());
+            }
+            assert!(!hold_wakes(|| {}).1);
+            Poll::Pending
+        }));
+        assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
+        future.waker.wake_by_ref();
+        assert_eq!(count.get(), 1);
+        assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_ready());
     }
 
     #[test]
