@@ -1,8 +1,9 @@
 //! The address of a listening socket, and a bind error that names the variable to change. Must not know servers.
 
-use std::fmt;
+use std::net::SocketAddr;
+use std::{fmt, io};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// A host and a port to listen on, with the variables they come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,10 @@ pub struct ListenAddr {
     /// The variable that sets the port.
     pub port_var: &'static str,
 }
+
+/// Connections that may wait to be accepted; the system may allow fewer (`net.core.somaxconn`). After a restart thousands of slaves and
+/// clients come at once, and one that finds no room waits for seconds until it tries again.
+const BACKLOG: u32 = 16 * 1024;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +37,19 @@ pub struct BindError {
 impl ListenAddr {
     /// Binds a listener. Host names are resolved now; the first address that can be bound is used.
     pub async fn bind(&self) -> Result<TcpListener, BindError> {
-        let bound = TcpListener::bind((self.host.as_str(), self.port)).await;
+        let bound = self.bind_first().await;
         bound.map_err(|reason| BindError { address: self.to_string(), advice: self.advice(&reason), reason })
+    }
+
+    async fn bind_first(&self) -> io::Result<TcpListener> {
+        let mut fault = io::Error::new(io::ErrorKind::InvalidInput, "the host has no address");
+        for address in tokio::net::lookup_host((self.host.as_str(), self.port)).await? {
+            match listen(address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => fault = error,
+            }
+        }
+        Err(fault)
     }
 
     fn advice(&self, error: &std::io::Error) -> String {
@@ -48,6 +64,15 @@ impl ListenAddr {
             _ => format!("Set {host_var} to an address of this machine, for example 127.0.0.1 or 0.0.0.0."),
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Elsewhere it would let two processes have one port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl fmt::Display for ListenAddr {
