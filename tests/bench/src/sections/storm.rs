@@ -91,6 +91,8 @@ async fn measure(binary: &Path, effort: &Effort) -> Result<Measurement> {
     all_linked(&counters, effort.storm, LINK_ALL_TIMEOUT)
         .await
         .ok_or_else(|| too_late(&counters, LINK_ALL_TIMEOUT))?;
+    // Only a slave that clients have used a short time ago comes back before the crowd.
+    ask(http, &mut None).await?;
     let before = proxy.process.memory()?;
     let rejected_before = counters.rejected();
     proxy.process.kill()?;
