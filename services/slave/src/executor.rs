@@ -149,7 +149,7 @@ impl Executor {
     /// The sink gets events, then exactly one end, also for calls that cannot run at all. The executor enforces the
     /// header's timeouts by itself.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
-        let BegunCall { handle, run } = self.execute(header, message, sink);
+        let BegunCall { handle, run } = self.begin(header, message, sink);
         if let Some(run) = run {
             tokio::spawn(run);
         }
