@@ -63,9 +63,11 @@ impl Worker {
             let generation = address.generation();
             let result =
                 match tokio::time::timeout(HANG_TIMEOUT, self.call(id, address.address, generation)).await {
+                    // A killed proxy does not answer, or no further: the head may have come before its call ran.
+                    Ok(Err(_) | Ok(CallResult::CutOff)) if address.was_killed_since(generation) => {
+                        CallResult::ProxyLost
+                    }
                     Ok(Ok(result)) => result,
-                    // A killed proxy does not answer.
-                    Ok(Err(_)) if address.was_killed_since(generation) => CallResult::ProxyLost,
                     Ok(Err(error)) => CallResult::Wrong(format!("HTTP: {error}")),
                     Err(_) => CallResult::Hung,
                 };
