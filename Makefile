@@ -36,7 +36,8 @@ release: ## Build the release binary, target/release/mcp-relay
 
 demo: ## Run the main job end to end on loopback: one proxy, two slaves, real MCP calls
 	@./scripts/needs-rust
-	$(CARGO) run --locked --workspace --bin mcp-relay -- demo
+	$(PROGRAM)
+	./target/debug/mcp-relay demo
 
 test: ## Run all tests, also after one has failed (needs Rust only; about 10 minutes on 2 cores)
 	@./scripts/needs-rust 8000 8001 9000
