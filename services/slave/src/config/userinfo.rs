@@ -13,11 +13,20 @@ pub(crate) fn secrets_in(text: &str) -> Vec<Secret> {
 /// Returns what may be the user information of a URL: a password may hold any character, so that it ends at the last "@"
 /// before the path, or at the last one of all.
 fn userinfo(url: &str) -> impl Iterator<Item = &str> {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = match url.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => rest,
+        _ => url,
+    };
     let authority = rest.split(['/', '?', '#']).next();
     let (whole, strict) = (Some(rest), authority.filter(|part| *part != rest));
     let ends = whole.into_iter().chain(strict).filter_map(|part| part.rsplit_once('@'));
     ends.map(|(userinfo, _)| userinfo).filter(|userinfo| !userinfo.is_empty())
+}
+
+/// Tells a scheme (RFC 3986, section 3.1) from the beginning of credentials: a password may hold `://`, too.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '+' | '-' | '.'))
 }
 
 fn forms(userinfo: &str) -> Vec<String> {
@@ -60,6 +69,8 @@ mod tests {
             ("http://user:p%40ss%2f@proxy/", &["dXNlcjpwQHNzLw", "p%40ss%2f", "p@ss/"]),
             ("https://user:a@b@proxy", &["dXNlcjphQGI", "a@b", "a@b"]),
             ("http://user:a/b@proxy:1", &["dXNlcjphL2I", "a/b", "a/b"]),
+            ("http://user:a://b@proxy", &["a://b"]),
+            ("user:a://b@proxy", &["dXNlcjphOi8vYg", "a://b", "a://b"]),
             ("socks5://token@proxy", &["dG9rZW4", "token", "token"]),
             ("http://token:@proxy", &["dG9rZW46", "token", "token"]),
             ("http://u:100%@p", &["dToxMDAl", "100%", "100%"]),
