@@ -18,7 +18,7 @@ use super::capability;
 use super::held::HeldEvents;
 use super::input;
 use super::parked::{Binding, ParkedTable};
-use super::retry::{AskingRequest, Retry};
+use super::retry::{Asker, Retry};
 use crate::call::{AnswerSender, CallEnd, CallSink, ClientAnswer, ClientRequest, PendingAnswer};
 use crate::metrics::{self, ParkedEnd};
 
@@ -66,8 +66,8 @@ pub(crate) struct AskingCall {
 
 pub(super) struct AskingState {
     pub(super) reader: Reader,
-    /// What the reader's request says of itself.
-    pub(super) request: AskingRequest,
+    /// The reader's request.
+    pub(super) request: Asker,
     /// Whether the reader is not the first one: its events need its progress token.
     pub(super) is_retry: bool,
     pub(super) held: HeldEvents,
@@ -104,7 +104,7 @@ impl AskingCall {
     pub(super) fn new(
         parking: Parking,
         client: Option<String>,
-        request: AskingRequest,
+        request: Asker,
         sink: Box<dyn CallSink>,
     ) -> Arc<Self> {
         let Parking { parked, timers, cancelled } = parking;
@@ -125,11 +125,13 @@ impl AskingCall {
     /// Asks the client; the request goes out with the end of what the client waits for.
     ///
     /// # Errors
-    /// The client did not declare that it can be asked.
+    /// The client did not declare that it can be asked, or its request cannot be read.
     pub(super) fn ask(self: &Arc<Self>, request: ClientRequest) -> Result<PendingAnswer, Failure> {
         let mut state = self.state.lock();
-        let declared = state.request.capabilities.as_deref();
-        capability::check(declared, &request.method, request.params.as_deref())?;
+        let Some(asking) = state.request.read() else {
+            return Err(Failure::InputUnsupported { wanted: request.method });
+        };
+        capability::check(asking.capabilities.as_deref(), &request.method, request.params.as_deref())?;
         let (answer, pending) = PendingAnswer::new();
         let key = format!("input-{}", state.next_key);
         state.next_key += 1;
@@ -186,7 +188,9 @@ impl AskingCall {
     }
 
     fn add_parked(self: &Arc<Self>, state: &mut AskingState) -> Result<Bytes, Failure> {
-        let binding = Binding { client: state.client.clone(), request: state.request.digest };
+        // It was read when the backend asked.
+        let request = state.request.read().ok_or(Failure::Internal)?.digest;
+        let binding = Binding { client: state.client.clone(), request };
         let (ticket, sealed, until) = self.parked.add(self, binding)?;
         let call = Arc::clone(self);
         let expiry = tokio::spawn(async move {
@@ -229,7 +233,7 @@ impl AskingCall {
             return self.finish(sink, end);
         }
         self.timers.restart(header);
-        state.request = retry.asking;
+        state.request = Asker::Read(retry.asking);
         state.is_retry = true;
         state.reader = Reader::Reading(sink);
         for (key, response) in retry.responses {

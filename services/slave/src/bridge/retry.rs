@@ -61,6 +61,32 @@ struct Params<'a> {
     meta: Option<Members<'a>>,
 }
 
+/// The request whose client may be asked. It is read only when the backend asks: few do, and to read a large request costs as much as all
+/// else that is done with it.
+#[derive(Debug)]
+pub(super) enum Asker {
+    Unread { method: String, message: Bytes },
+    Read(AskingRequest),
+}
+
+impl Asker {
+    /// Keeps the request that a call begins with.
+    pub(super) fn of(header: &CallHeader, message: &Bytes) -> Self {
+        Self::Unread { method: header.method.clone(), message: message.clone() }
+    }
+
+    /// Returns what the request says of itself; `None` where it cannot be read.
+    pub(super) fn read(&mut self) -> Option<&AskingRequest> {
+        if let Self::Unread { method, message } = self {
+            *self = Self::Read(AskingRequest::of(method, message)?);
+        }
+        match self {
+            Self::Read(request) => Some(request),
+            Self::Unread { .. } => None,
+        }
+    }
+}
+
 impl Retry {
     /// Reads a request; `None` where it goes on with no parked call. Costs a search of the message where it has no state.
     ///
@@ -77,7 +103,8 @@ impl Retry {
             Some(raw) => read_responses(message, raw)?,
             None => Vec::new(),
         };
-        Ok(Some(Self { state, responses, asking: AskingRequest::read(header, message, &params) }))
+        let asking = AskingRequest::read(&header.method, message, &params);
+        Ok(Some(Self { state, responses, asking }))
     }
 }
 
@@ -103,18 +130,18 @@ fn read_responses(message: &Bytes, raw: &RawValue) -> Result<Vec<(String, Bytes)
 
 impl AskingRequest {
     /// Reads a client's request.
-    pub(super) fn of(header: &CallHeader, message: &Bytes) -> Option<Self> {
+    fn of(method: &str, message: &Bytes) -> Option<Self> {
         let Message { params } = serde_json::from_slice(message).ok()?;
-        Some(Self::read(header, message, &params))
+        Some(Self::read(method, message, &params))
     }
 
-    fn read(header: &CallHeader, message: &Bytes, params: &Params<'_>) -> Self {
+    fn read(method: &str, message: &Bytes, params: &Params<'_>) -> Self {
         let member = |key: &str| {
             let found = params.meta.iter().flat_map(|meta| &meta.0).find(|(name, _)| name == key);
             found.map(|(_, raw)| message.slice(range_in(message, raw)))
         };
         let wishes = Wishes { token: member("progressToken"), logs: member(meta::LOG_LEVEL).is_some() };
-        let digest = RequestDigest::of(&header.method, params);
+        let digest = RequestDigest::of(method, params);
         Self { digest, capabilities: member(meta::CLIENT_CAPABILITIES), wishes }
     }
 }
@@ -145,7 +172,7 @@ mod tests {
 
     fn digest(params: &str) -> RequestDigest {
         let message = Bytes::from(format!(r#"{{"id":1,"params":{params}}}"#));
-        AskingRequest::of(&header(Era::Modern), &message).unwrap().digest
+        Asker::of(&header(Era::Modern), &message).read().unwrap().digest
     }
 
     #[test]

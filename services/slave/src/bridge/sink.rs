@@ -9,21 +9,21 @@ use protocol::mcp::failure::Failure;
 
 use super::asking::{AskingCall, Parking, Reader};
 use super::input;
-use super::retry::AskingRequest;
+use super::retry::Asker;
 use crate::call::{CallEnd, CallSink, ClientRequest, PendingAnswer, SinkClosed};
 
 /// The sink. Its reader may change while the call runs.
 pub(crate) struct AskingSink(Arc<AskingCall>);
 
 impl AskingSink {
-    /// Wraps the sink of a modern client's call. A message that cannot be read leaves the sink as it is: its client cannot be asked.
+    /// Wraps the sink of a modern client's call.
     pub(crate) fn wrap(
         parking: Parking,
         header: &CallHeader,
         message: &Bytes,
         sink: Box<dyn CallSink>,
     ) -> Box<dyn CallSink> {
-        let Some(request) = AskingRequest::of(header, message) else { return sink };
+        let request = Asker::of(header, message);
         Box::new(Self(AskingCall::new(parking, header.client.clone(), request, sink)))
     }
 
@@ -56,7 +56,8 @@ impl Lent {
             let (next, request) = {
                 let mut state = self.call.state.lock();
                 let next = state.held.pop().or_else(|| last.take());
-                (next, state.is_retry.then(|| state.request.wishes.clone()))
+                let asking = if state.is_retry { state.request.read() } else { None };
+                (next, asking.map(|asking| asking.wishes.clone()))
             };
             let Some(next) = next else { return Ok(()) };
             let next = match &request {

@@ -1,6 +1,7 @@
 //! Content of strings: plain text in long runs. Must not know escapes.
 
 use memchr::memchr2;
+use wide::u8x16;
 
 use crate::mcp::scan::fault::ScanFault;
 use crate::mcp::scan::observer::Observer;
@@ -11,7 +12,10 @@ use crate::mcp::scan::utf8::RunEnd;
 const SHORT: usize = 64;
 
 /// Bytes that are compared without a branch.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
+
+/// The last control character.
+const LAST_CONTROL: u8 = 0x1f;
 
 /// A word whose bytes are all 1.
 const EACH: u64 = u64::MAX / 0xff;
@@ -82,25 +86,21 @@ struct Block {
 }
 
 impl Block {
+    /// Looks at 16 bytes with each instruction, which every processor of the targets has.
     fn of(block: &[u8; BLOCK]) -> Self {
-        let (words, _) = block.as_chunks::<8>();
-        // Of ASCII, all but control characters get the highest bit from this sum, and no byte carries into the next.
-        let (mut sums, mut bits) = (HIGH, 0);
-        for word in words {
-            let word = u64::from_le_bytes(*word);
-            bits |= word;
-            sums &= word.wrapping_add(EACH * (0x80 - 0x20));
+        let (mut least, mut bits) = (u8x16::splat(u8::MAX), u8x16::splat(0));
+        for lanes in block.as_chunks::<16>().0 {
+            let lanes = u8x16::from(*lanes);
+            least = least.min(lanes);
+            bits |= lanes;
         }
-        if bits & HIGH == 0 {
-            return Self { has_control: sums & HIGH != HIGH, is_ascii: true };
-        }
-        let has_control = words.iter().any(|word| less_than(u64::from_le_bytes(*word), 0x20) != 0);
-        Self { has_control, is_ascii: false }
+        let has_control = least.min(u8x16::splat(LAST_CONTROL)).simd_eq(least).any();
+        Self { has_control, is_ascii: bits.to_bitmask() == 0 }
     }
 }
 
 fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    byte <= LAST_CONTROL || byte == b'"' || byte == b'\\'
 }
 
 /// Returns the position of the first special byte of a word in little-endian order.
