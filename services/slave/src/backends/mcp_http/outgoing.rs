@@ -1,8 +1,12 @@
 //! A message to a server, as far as its headers and its way depend on it. Must not know connections.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use protocol::link::identity::Identity;
 use protocol::mcp::era::Version;
+use protocol::mcp::outline::{Member, Outline};
+use protocol::mcp::splice::range_in;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -21,8 +25,8 @@ pub(super) struct Outgoing {
     pub(super) version: Option<Version>,
     /// The request that a notification cancels.
     pub(super) cancels: Option<u64>,
-    /// The arguments of a call.
-    pub(super) arguments: Option<Box<RawValue>>,
+    /// The arguments of a call, as JSON.
+    pub(super) arguments: Option<Bytes>,
     /// The client of a call, as this slave has written it into the message.
     pub(super) client: Option<Identity>,
 }
@@ -65,13 +69,49 @@ fn read<'a, T: Deserialize<'a>>(json: Option<&'a RawValue>) -> Option<T> {
     serde_json::from_str(json?.get()).ok()
 }
 
+/// Members of a message that matter here.
+#[derive(Default)]
+struct Members<'a> {
+    id: Option<&'a RawValue>,
+    method: Option<&'a RawValue>,
+    params: Params<'a>,
+    /// Where `params.arguments` stand.
+    arguments: Option<Range<usize>>,
+}
+
+impl<'a> Members<'a> {
+    /// Reads any message; none where it cannot be read.
+    fn read(body: &'a [u8]) -> Self {
+        let Ok(Message { id, method, params }) = serde_json::from_slice(body) else { return Self::default() };
+        let params: Params<'_> = read(params).unwrap_or_default();
+        Self { id, method, arguments: params.arguments.map(|json| range_in(body, json)), params }
+    }
+
+    /// Reads a large message; `None` where anything is not as usual.
+    fn of_outline(outline: &Outline<'a>) -> Option<Self> {
+        let value = |key| outline.find(key).and_then(|value| outline.read(value));
+        let (mut params, mut arguments) = (Params::default(), None);
+        for Member { key, value } in &outline.inner {
+            match *key {
+                b"name" => params.name = outline.read(value)?,
+                b"uri" => params.uri = outline.read(value)?,
+                b"taskId" => params.task = outline.read(value)?,
+                b"requestId" => params.request = outline.read(value)?,
+                b"_meta" => params.meta = outline.read(value)?,
+                b"arguments" if outline.json(value) != b"null" => arguments = Some(value.clone()),
+                _ => {}
+            }
+        }
+        Some(Self { id: value(b"id"), method: value(b"method"), params, arguments })
+    }
+}
+
 impl Outgoing {
     /// Reads a message of the session.
     pub(super) fn read(body: &Bytes) -> Self {
-        let message: Option<Message<'_>> = serde_json::from_slice(body).ok();
-        let Message { id, method, params } =
-            message.unwrap_or(Message { id: None, method: None, params: None });
-        let params: Params<'_> = read(params).unwrap_or_default();
+        let body = body.slice(..body.trim_ascii_end().len());
+        let outlined = Outline::of(&body, "params").and_then(|outline| Members::of_outline(&outline));
+        let Members { id, method, params, arguments } = outlined.unwrap_or_else(|| Members::read(&body));
         let meta: Meta<'_> = read(params.meta).unwrap_or_default();
         let method: String = read(method).unwrap_or_default();
         let name = match method.as_str() {
@@ -81,14 +121,14 @@ impl Outgoing {
             _ => None,
         };
         Self {
-            body: body.slice(..body.trim_ascii_end().len()),
             id: read(id).filter(|_| !method.is_empty()),
             name: read(name),
             client: read(meta.client),
             version: read::<String>(meta.version).and_then(|version| Version::parse(&version)),
             cancels: read(params.request).filter(|_| method == "notifications/cancelled"),
-            arguments: params.arguments.filter(|_| method == "tools/call").map(ToOwned::to_owned),
+            arguments: arguments.filter(|_| method == "tools/call").map(|range| body.slice(range)),
             method,
+            body,
         }
     }
 }
@@ -117,5 +157,35 @@ mod tests {
         let resource = read(r#"{"id":1,"method":"resources/read","params":{"uri":"a:b","name":"no"}}"#);
         assert_eq!((resource.name.as_deref(), resource.version), (Some("a:b"), None));
         assert_eq!(read("no json").id, None);
+    }
+
+    #[test]
+    fn a_large_message_reads_as_a_small_one() {
+        let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.mcp-relay/identity":{"subject":"ci"}}"#;
+        for (before, after) in [
+            (r#"{"id":4,"method":"tools/call","params":{"name":"t","arguments":{"x":""#, r#""},META}}"#),
+            (r#"{"id":4,"method":"tools/call","params":{"name":"t","arguments":null,"x":[""#, r#""],META}}"#),
+            (r#"{"id":4,"method":"tools/call","params":{"name":7,"arguments":{"x":""#, r#""}}}"#),
+            (
+                r#"{"id":4,"method":"tools/call","params":{"name":"t","name":"u","arguments":{"x":""#,
+                r#""}}}"#,
+            ),
+            (r#"{"id":4,"method":"resources/read","params":{"uri":"a:b","name":""#, r#"",META}}"#),
+            (r#"{"id":4,"method":"tasks/get","params":{"taskId":"k","x":""#, r#"",META}}"#),
+            (r#"{"method":"notifications/cancelled","params":{"requestId":9,"reason":""#, r#""}}"#),
+            (r#"{"id":4,"result":{"content":[],"x":""#, r#""}}"#),
+            (r#"{"id":4,"method":"ping","params":[""#, r#""]}"#),
+            (r#"{"id":4,"method":"ping","x":""#, "\"}\n"),
+            (r#"{"id":4,"method":"tools/call","params":{"name":"t","arguments":{"x":""#, r#""}}"#),
+        ] {
+            let told = |filling: &str| {
+                let text = format!("{before}{filling}{}", after.replace("META", meta));
+                let mut read = Outgoing::read(&Bytes::from(text.clone()));
+                assert_eq!(read.body, text.trim_end());
+                read.body = Bytes::new();
+                format!("{read:?}").replace(filling, "")
+            };
+            assert_eq!(told(&"z".repeat(10_000)), told("zz"), "{before}");
+        }
     }
 }

@@ -77,6 +77,7 @@ impl State {
     pub(super) fn argument_headers(&self, request: &Outgoing) -> Vec<(HeaderName, HeaderValue)> {
         let found = request.name.as_ref().and_then(|name| self.params.get(name));
         let (Some(found), Some(arguments)) = (found, &request.arguments) else { return Vec::new() };
+        let Ok(arguments) = serde_json::from_slice::<&RawValue>(arguments) else { return Vec::new() };
         let header = |param: &protocol::mcp::param_headers::ParamHeader| {
             let text = argument_text(param.value(arguments)?)?;
             let name = HeaderName::try_from(format!("mcp-param-{}", param.header)).ok()?;
