@@ -18,7 +18,7 @@ use super::capability;
 use super::held::HeldEvents;
 use super::input;
 use super::parked::{Binding, ParkedTable};
-use super::retry::{Asker, Retry};
+use super::retry::{ReaderRequest, Retry};
 use crate::call::{AnswerSender, CallEnd, CallSink, ClientAnswer, ClientRequest, PendingAnswer};
 use crate::metrics::{self, ParkedEnd};
 
@@ -67,7 +67,7 @@ pub(crate) struct AskingCall {
 pub(super) struct AskingState {
     pub(super) reader: Reader,
     /// The reader's request.
-    pub(super) request: Asker,
+    pub(super) request: ReaderRequest,
     /// Whether the reader is not the first one: its events need its progress token.
     pub(super) is_retry: bool,
     pub(super) held: HeldEvents,
@@ -104,7 +104,7 @@ impl AskingCall {
     pub(super) fn new(
         parking: Parking,
         client: Option<String>,
-        request: Asker,
+        request: ReaderRequest,
         sink: Box<dyn CallSink>,
     ) -> Arc<Self> {
         let Parking { parked, timers, cancelled } = parking;
@@ -233,7 +233,7 @@ impl AskingCall {
             return self.finish(sink, end);
         }
         self.timers.restart(header);
-        state.request = Asker::Read(retry.asking);
+        state.request = ReaderRequest::Read(retry.asking);
         state.is_retry = true;
         state.reader = Reader::Reading(sink);
         for (key, response) in retry.responses {

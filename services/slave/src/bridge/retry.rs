@@ -64,12 +64,12 @@ struct Params<'a> {
 /// The request whose client may be asked. It is read only when the backend asks: few do, and to read a large request costs as much as all
 /// else that is done with it.
 #[derive(Debug)]
-pub(super) enum Asker {
+pub(super) enum ReaderRequest {
     Unread { method: String, message: Bytes },
     Read(AskingRequest),
 }
 
-impl Asker {
+impl ReaderRequest {
     /// Keeps the request that a call begins with.
     pub(super) fn of(header: &CallHeader, message: &Bytes) -> Self {
         Self::Unread { method: header.method.clone(), message: message.clone() }
@@ -172,7 +172,7 @@ mod tests {
 
     fn digest(params: &str) -> RequestDigest {
         let message = Bytes::from(format!(r#"{{"id":1,"params":{params}}}"#));
-        Asker::of(&header(Era::Modern), &message).read().unwrap().digest
+        ReaderRequest::of(&header(Era::Modern), &message).read().unwrap().digest
     }
 
     #[test]

@@ -9,7 +9,7 @@ use protocol::mcp::failure::Failure;
 
 use super::asking::{AskingCall, Parking, Reader};
 use super::input;
-use super::retry::Asker;
+use super::retry::ReaderRequest;
 use crate::call::{CallEnd, CallSink, ClientRequest, PendingAnswer, SinkClosed};
 
 /// The sink. Its reader may change while the call runs.
@@ -23,7 +23,7 @@ impl AskingSink {
         message: &Bytes,
         sink: Box<dyn CallSink>,
     ) -> Box<dyn CallSink> {
-        let request = Asker::of(header, message);
+        let request = ReaderRequest::of(header, message);
         Box::new(Self(AskingCall::new(parking, header.client.clone(), request, sink)))
     }
 
