@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_run_ends_at_the_first_special_byte_wherever_it_stands() {
-        for length in [0, 1, 31, 32, 33, 95, 96, 97, 160, 300] {
+        for length in [0, 1, 63, 64, 65, 191, 192, 193, 300, 2 * BLOCK + SHORT + 1] {
             for special in [b'"', b'\\', 0, 0x1f, b'\n', 0x20, 0x7f, 0x80, 0xff] {
                 for at in 0..length {
                     let mut piece = vec![b'a'; length];
