@@ -20,7 +20,7 @@ use crate::message::Message;
 const MAX_BURST: usize = 32;
 
 /// Largest number of bytes that are read before the next write.
-const MAX_BURST_BYTES: usize = 256 * 1024;
+const MAX_BURST_BYTES: usize = 128 * 1024;
 
 /// Shortest time between two checks of the end's timers while the peer does not read.
 const BLOCKED_INTERVAL: Duration = Duration::from_millis(100);
@@ -170,6 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
         }
         if self.should_gather(read.is_pending()) {
             self.gathered = true;
+            self.end.gather();
             return reschedule(cx);
         }
         self.gathered = false;

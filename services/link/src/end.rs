@@ -55,6 +55,10 @@ pub trait LinkEnd {
     /// Returns whether other tasks are likely to add messages to the same batch.
     fn is_busy(&self) -> bool;
 
+    /// Ends a round without a write: the next begins by itself, after other tasks have run. Until then, what is short need not
+    /// wake the task, or it would be written before the others have added theirs.
+    fn gather(&mut self);
+
     /// Queues at most one message. Called only when all earlier messages are written. Returns whether there may be
     /// more.
     fn transmit(&mut self, out: &mut Outgoing, now: Instant) -> Result<bool, Self::Stop>;

@@ -16,8 +16,9 @@ const IDLE_READ: usize = 512;
 /// Bytes of a read from which on the link is in use: no ping is as long.
 const IN_USE: usize = 128;
 
-/// Largest read, in bytes: of two messages with chunks of a large result, or of the longest.
-const MAX_READ: usize = 264 * 1024;
+/// Largest read, in bytes: of the largest frame, or of two with chunks of a large result. Larger ones take memory from the caches of the
+/// processor (`mcp-relay-bench --only calls`).
+const MAX_READ: usize = 136 * 1024;
 
 /// Length of a frame, in bytes, from which on it is long: the next may be as long, and where its end has no room behind its beginning,
 /// what was read is copied.

@@ -22,6 +22,8 @@ struct Echo {
     read_in: usize,
     /// Messages that were answered in a later round than that.
     delayed: usize,
+    /// Rounds that ended without a write so that others could add to the batch.
+    gathers: usize,
     received: usize,
     trips: usize,
 }
@@ -70,6 +72,10 @@ impl LinkEnd for Echo {
 
     fn is_busy(&self) -> bool {
         self.busy
+    }
+
+    fn gather(&mut self) {
+        self.gathers += 1;
     }
 
     fn transmit(&mut self, out: &mut Outgoing, _: Instant) -> Result<bool, Stop> {
@@ -166,8 +172,9 @@ async fn batches_are_gathered_only_while_the_end_is_busy() {
             peer.close(None).await.unwrap();
         };
         let (_, ()) = tokio::join!(&mut driver, asking);
-        let delayed = driver.into_parts().1.delayed;
-        assert!(expected.contains(&delayed), "busy: {busy}, delayed: {delayed}");
+        let end = driver.into_parts().1;
+        assert!(expected.contains(&end.delayed), "busy: {busy}, delayed: {}", end.delayed);
+        assert_eq!(end.gathers, end.delayed, "the end knows of each");
     }
 }
 

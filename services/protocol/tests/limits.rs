@@ -13,7 +13,7 @@ use protocol::link::error::LinkError;
 use protocol::link::fleet::{FleetKey, FleetKeys};
 use protocol::link::frame::{Flags, Frame, FrameError, FrameKind};
 use protocol::link::ids::{CallId, InstanceId, LinkId};
-use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits, MAX_CHUNK, MAX_HEADER};
+use protocol::link::limits::{DEFAULT_WINDOW, LONG_MESSAGE_CHUNK, LinkLimits, MAX_CHUNK, MAX_HEADER};
 use protocol::link::outbox::{ACK_DELAY, MAX_PENDING_CONTROL};
 use protocol::link::proxy_end::{Deadlines, MAX_PENDING_FACTS, ProxyEnd, Sink};
 use protocol::link::reassembler::ReassemblyError;
@@ -109,10 +109,10 @@ fn a_call_header_has_1_to_16384_bytes_in_the_first_chunk() {
 fn a_catalog_beyond_16_mib_closes_the_link() {
     let now = Instant::now();
     let (mut proxy, _) = proxy_with_call(now);
-    for seq in 0..(MAX_CATALOG / MAX_CHUNK) as u64 {
-        proxy.receive(frame(FrameKind::Catalog, seq, Flags::MORE, MAX_CHUNK), now).unwrap();
+    for seq in 0..(MAX_CATALOG / LONG_MESSAGE_CHUNK) as u64 {
+        proxy.receive(frame(FrameKind::Catalog, seq, Flags::MORE, LONG_MESSAGE_CHUNK), now).unwrap();
     }
-    let last = frame(FrameKind::Catalog, (MAX_CATALOG / MAX_CHUNK) as u64, Flags::NONE, 1);
+    let last = frame(FrameKind::Catalog, (MAX_CATALOG / LONG_MESSAGE_CHUNK) as u64, Flags::NONE, 1);
     let too_long = LinkError::Reassembly(ReassemblyError::TooLong { limit: MAX_CATALOG });
     assert_eq!(proxy.receive(last, now), Err(too_long));
 }
@@ -122,10 +122,10 @@ fn a_slave_that_overruns_the_window_is_cut_off() {
     let now = Instant::now();
     let (mut proxy, _) = proxy_with_call(now);
     let window = DEFAULT_WINDOW as usize;
-    for seq in 0..(window / MAX_CHUNK) as u64 {
-        proxy.receive(frame(FrameKind::Event, seq, Flags::NONE, MAX_CHUNK), now).unwrap();
+    for seq in 0..(window / LONG_MESSAGE_CHUNK) as u64 {
+        proxy.receive(frame(FrameKind::Event, seq, Flags::NONE, LONG_MESSAGE_CHUNK), now).unwrap();
     }
-    let beyond = frame(FrameKind::Event, (window / MAX_CHUNK) as u64, Flags::NONE, 1);
+    let beyond = frame(FrameKind::Event, (window / LONG_MESSAGE_CHUNK) as u64, Flags::NONE, 1);
     assert_eq!(proxy.receive(beyond, now), Err(LinkError::Overrun { window }));
 }
 
@@ -173,7 +173,7 @@ fn a_slave_that_does_not_read_its_answers_is_cut_off() {
     proxy.abandon(CALL, now);
     let window = DEFAULT_WINDOW as usize;
     let mut seq = 0;
-    // Each quarter of the window is answered with credit at once, since nobody reads the call.
+    // Each eighth of the window is answered with credit at once, since nobody reads the call.
     let error = loop {
         match proxy.receive(frame(FrameKind::Event, seq, Flags::NONE, window / 4), now) {
             Ok(()) => seq += 1,
@@ -261,12 +261,12 @@ fn no_timer_is_armed_for_calls_that_have_written() {
 }
 
 #[test]
-fn credit_is_sent_at_a_quarter_of_the_window_and_of_a_finished_call_within_20_ms() {
+fn credit_is_sent_at_a_eighth_of_the_window_and_of_a_finished_call_within_20_ms() {
     let now = Instant::now();
     let (mut proxy, _) = proxy_with_call(now);
-    let quarter = DEFAULT_WINDOW as usize / 4;
-    proxy.receive(frame(FrameKind::Event, 0, Flags::NONE, quarter - 1), now).unwrap();
-    proxy.acknowledge(CALL, 1, quarter - 1, now);
+    let eighth = DEFAULT_WINDOW as usize / 8;
+    proxy.receive(frame(FrameKind::Event, 0, Flags::NONE, eighth - 1), now).unwrap();
+    proxy.acknowledge(CALL, 1, eighth - 1, now);
     assert_eq!(proxy.poll_transmit(now), None);
     proxy.receive(frame(FrameKind::Event, 1, Flags::NONE, 1), now).unwrap();
     proxy.acknowledge(CALL, 2, 1, now);

@@ -13,7 +13,7 @@ use pair::{CALL, GRACE, LINK, Pair, ReaderSink, Received, peer};
 use protocol::link::call::ResponseEvent;
 use protocol::link::frame::{Flags, FrameKind};
 use protocol::link::ids::{CallId, Seq};
-use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
+use protocol::link::limits::{DEFAULT_WINDOW, LONG_MESSAGE_CHUNK, LinkLimits, MAX_CHUNK};
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::link::slave_end::{SlaveEnd, SlaveEvent};
 use protocol::link::window::{FAR_DOUBLINGS, MAX_DOUBLINGS, MAX_FAR_CALLS, MAX_GRANTED, doubled};
@@ -175,4 +175,49 @@ fn a_slow_reader_gets_no_larger_window() {
     }
     let (_, unread) = pair.proxy.buffered_bytes();
     assert!(unread <= doubled(DEFAULT_WINDOW as usize, FAR_DOUBLINGS), "{unread}");
+}
+
+/// A writer that holds a chunk of the largest size, and a reader that has taken less than it must give credit for: neither waits for the other.
+#[test]
+fn the_largest_chunk_fits_behind_whatever_the_reader_has_taken() {
+    let eighth = DEFAULT_WINDOW as usize / 8;
+    for before in [1, eighth - 1, eighth, eighth + 1, LONG_MESSAGE_CHUNK, MAX_CHUNK, DEFAULT_WINDOW as usize]
+    {
+        let mut pair = pair(false);
+        pair.open(&vec![b'q'; MAX_CHUNK]);
+        pair.flow();
+        assert!(matches!(pair.events()[..], [SlaveEvent::Start { .. }]));
+        pair.slave.event(CALL, Bytes::from(vec![b'e'; before]), Flags::NONE);
+        pair.slave.end(CALL, Bytes::from(vec![b'r'; MAX_CHUNK]), Flags::NONE, 0);
+        let mut taken = 0;
+        while taken < before + MAX_CHUNK {
+            assert!(pair.deliver_to_proxy() > 0, "{before}: it stands still after {taken} bytes");
+            for received in pair.received() {
+                let (next, bytes) = match received {
+                    Received::Event(ResponseEvent::Event { seq, payload, .. }) => (seq + 1, payload.len()),
+                    other => part(&other),
+                };
+                pair.proxy.acknowledge(CALL, next, bytes, pair.now);
+                taken += bytes;
+            }
+            pair.deliver_to_slave();
+        }
+    }
+}
+
+#[test]
+fn a_request_of_one_chunk_is_not_copied_behind_its_header() {
+    for (len, is_shared) in [(100, false), (MAX_CHUNK, true), (MAX_CHUNK + 1, false)] {
+        let mut pair = pair(false);
+        pair.open(&vec![b'q'; len]);
+        let mut sent = Vec::new();
+        while let Some(frame) = pair.proxy.poll_transmit(pair.now) {
+            sent.push(frame.payload.clone());
+            pair.slave.receive(LINK, frame, pair.now).unwrap();
+        }
+        let [SlaveEvent::Start { header, message, .. }] = &pair.events()[..] else { panic!("{len}") };
+        assert_eq!((&header[..], message.len()), (&b"{}"[..], len));
+        assert_eq!(sent.iter().any(|chunk| chunk.as_ptr() == message.as_ptr()), is_shared, "{len}");
+        assert_eq!(pair.slave.assembly_bytes(), 0);
+    }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, Seq};
-use crate::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
+use crate::link::limits::{LONG_MESSAGE_CHUNK, LinkLimits, MAX_CHUNKS_UNDER_WAY};
 use crate::link::window::doubled;
 
 #[derive(Debug)]
@@ -108,11 +108,13 @@ impl Journal {
         self.chunks.is_empty()
     }
 
-    /// Writes one message, cut into chunks that share its memory. An empty message is one empty chunk.
+    /// Writes one message, cut into chunks that share its memory where it is longer than one. An empty message is one empty chunk.
     pub fn write(&mut self, header: MessageHeader, mut message: Bytes) {
         self.bytes += message.len();
+        let is_long = message.len() > self.max_chunk;
+        let size = if is_long { self.max_chunk.min(LONG_MESSAGE_CHUNK) } else { self.max_chunk };
         loop {
-            let payload = message.split_to(message.len().min(self.max_chunk));
+            let payload = message.split_to(message.len().min(size));
             let last = message.is_empty();
             let flags = if last { header.flags } else { header.flags.with(Flags::MORE) };
             self.chunks.push_back(Chunk { kind: header.kind, flags, aux: header.aux, payload });
@@ -254,6 +256,21 @@ mod tests {
         let frames: Vec<_> = std::iter::from_fn(|| journal.send(CALL)).collect();
         let sent: Vec<_> = frames.iter().map(|f| (f.seq, &f.payload[..], f.flags.has(Flags::MORE))).collect();
         assert_eq!(sent, [(0, &b"abcd"[..], true), (1, b"efgh", true), (2, b"i", false), (3, b"", false)]);
+    }
+
+    #[test]
+    fn what_fits_one_chunk_is_one_and_what_is_longer_leaves_room_for_two() {
+        let limits = LinkLimits::default();
+        for (len, expected) in [
+            (limits.chunk, vec![limits.chunk]),
+            (limits.chunk + 1, vec![LONG_MESSAGE_CHUNK, limits.chunk + 1 - LONG_MESSAGE_CHUNK]),
+            (2 * LONG_MESSAGE_CHUNK, vec![LONG_MESSAGE_CHUNK; 2]),
+        ] {
+            let mut journal = Journal::new(&limits);
+            journal.write(event(), Bytes::from(vec![b'x'; len]));
+            let sent: Vec<_> = std::iter::from_fn(|| journal.send(CALL)).map(|f| f.payload.len()).collect();
+            assert_eq!(sent, expected);
+        }
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-/// Largest payload of one frame, in bytes. A longer message goes as several frames (chunks).
-pub const MAX_CHUNK: usize = 64 * 1024;
+/// Largest payload of one frame, in bytes. A longer message goes as several frames (chunks). Seven eighths of the smallest window: the last
+/// eighth is what a reader may have taken without giving credit for it.
+pub const MAX_CHUNK: usize = 112 * 1024;
+
+/// Payload of the frames of a message that is longer than one, in bytes: two of them fit the smallest window.
+pub const LONG_MESSAGE_CHUNK: usize = 64 * 1024;
 
 /// Largest WebSocket message that either side sends in the native dialect, in bytes: one or more whole frames.
 pub const MAX_BATCH: usize = 256 * 1024;
@@ -14,8 +18,8 @@ pub const MAX_HEADER: usize = 16 * 1024;
 /// Largest first message (`auth`) that a proxy reads from an unauthenticated peer, in bytes.
 pub const MAX_AUTH: usize = 16 * 1024;
 
-/// Smallest credit window a peer may announce, in bytes. With less than two chunks a reader that credits a quarter of
-/// the window at a time and a writer that holds a whole chunk would wait for each other.
+/// Smallest credit window a peer may announce, in bytes. With less, a reader that credits an eighth of the window at a time and a writer that
+/// holds a whole chunk would wait for each other.
 pub const MIN_WINDOW: u32 = 128 * 1024;
 
 /// Largest number of unacknowledged chunks of one call and direction, however small they are.
@@ -34,7 +38,7 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(12);
 pub struct LinkLimits {
     /// Largest payload of a frame, in bytes; at most [`MAX_CHUNK`].
     pub chunk: usize,
-    /// Credit window of one call and direction, in bytes. At least two chunks.
+    /// Credit window of one call and direction, in bytes. At least a chunk and an eighth of the window.
     pub window: usize,
     /// Largest request of a client that a slave reassembles, in bytes.
     pub message: usize,

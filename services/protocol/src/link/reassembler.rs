@@ -47,8 +47,8 @@ struct Partial {
 }
 
 impl Partial {
-    /// Appends a chunk. Where it does not fit, there is room for another of its size afterwards: many messages are a short chunk and two
-    /// long ones, which are copied once then.
+    /// Appends a chunk. Where it does not fit, there is room for another of its size afterwards: many messages are two
+    /// chunks, which are copied once then.
     fn append(&mut self, chunk: &[u8], limit: usize) {
         if self.bytes.capacity() - self.bytes.len() < chunk.len() {
             self.bytes.reserve((2 * chunk.len()).min(limit - self.bytes.len()));

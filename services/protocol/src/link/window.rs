@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::link::limits::MAX_CHUNKS_UNDER_WAY;
+
 /// Most times that a window is doubled: from 128 KiB to 4 MiB.
 pub const MAX_DOUBLINGS: u16 = 5;
 
@@ -54,6 +56,12 @@ impl GrantedWindow {
     /// Returns the bytes beyond the first window.
     pub fn granted(&self) -> usize {
         self.bytes() - self.first
+    }
+
+    /// Returns whether so many bytes or chunks were taken since the last credit that the writer must be told: it may wait with a chunk of the
+    /// largest size.
+    pub fn owes_credit(&self, bytes: usize, chunks: u64) -> bool {
+        bytes >= self.bytes() / 8 || chunks >= MAX_CHUNKS_UNDER_WAY / 4
     }
 
     /// Returns how often the window was doubled: the `aux` of each `credit`.

@@ -6,7 +6,7 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use link::{CloseFrame, ConnectionError, LinkEnd, Outgoing, completed_messages};
+use link::{CloseFrame, ConnectionError, LastBatch, LinkEnd, Outgoing};
 use protocol::link::frame::Frame;
 use protocol::link::handshake::close;
 use protocol::link::liveness::RttEstimator;
@@ -34,8 +34,7 @@ pub(super) struct SlaveLink {
     round_trips: ::metrics::Gauge,
     /// The frames of a round; empty between rounds, and kept for its capacity.
     frames: Vec<Frame>,
-    /// Messages of calls in the last batch.
-    last_batch: usize,
+    last_batch: LastBatch,
     /// Whether acknowledgements are expected: readers acknowledge delivered messages without waking the link's task.
     acks_expected: bool,
     /// Bytes of a part of the catalog that is not complete.
@@ -53,7 +52,7 @@ impl SlaveLink {
             generation,
             traffic: TrafficMeter::new(),
             frames: Vec::new(),
-            last_batch: 0,
+            last_batch: LastBatch::default(),
             acks_expected: false,
             incomplete: IncompletePart::default(),
         }
@@ -205,7 +204,11 @@ impl LinkEnd for SlaveLink {
     }
 
     fn is_busy(&self) -> bool {
-        self.last_batch > 1 || self.slave.active.in_flight() > 1
+        !self.last_batch.is_long() && (self.last_batch.is_shared() || self.slave.active.in_flight() > 1)
+    }
+
+    fn gather(&mut self) {
+        self.slave.gather(self.generation);
     }
 
     fn transmit(&mut self, out: &mut Outgoing, now: Instant) -> Result<bool, DisconnectReason> {
@@ -217,7 +220,7 @@ impl LinkEnd for SlaveLink {
         }
         let more = self.slave.next_batch(self.generation, now, &mut self.frames);
         if !self.frames.is_empty() {
-            self.last_batch = completed_messages(&self.frames);
+            self.last_batch = LastBatch::of(&self.frames);
             self.traffic.record_sent(self.frames.iter().map(Frame::encoded_len).sum());
             out.send_frames(&mut self.frames);
         }

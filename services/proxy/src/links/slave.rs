@@ -71,6 +71,8 @@ pub(crate) struct Slave {
     link: Mutex<LinkState>,
     /// Wakes the task of the current link.
     pub(super) waker: AtomicWaker,
+    /// Whether the task of the current link begins its next round by itself. Changes under the lock of `link`.
+    pub(super) gathers: AtomicBool,
     pub(super) health: Health,
     pub(super) info: SlaveInfo,
     /// Whether the slave takes `peers` frames.
@@ -159,6 +161,7 @@ impl Slave {
             bounds: BoundsReport::default(),
             link: Mutex::new(link),
             waker: AtomicWaker::new(),
+            gathers: AtomicBool::new(false),
             health: Health::new(),
             info: SlaveInfo::default(),
             takes_peers: false,

@@ -1,6 +1,7 @@
 //! Messages to a slave: calls, cancellations, acknowledgements, session facts, known proxies, the drain. Must not know sockets.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,6 +13,9 @@ use super::call::CallRequest;
 use super::response::{ResponseRx, ResponseTx};
 use super::slave::{LinkState, Slave};
 use crate::balance::{Busy, Permit};
+
+/// Longest message of a call, in bytes, that waits for others to be written with: the slave is better kept busy with longer ones.
+const MAX_GATHERED: usize = 16 * 1024;
 
 impl Slave {
     /// Acquires a permit for one more call. `None`: the slave accepts no calls at all at present.
@@ -28,7 +32,8 @@ impl Slave {
         now: Instant,
     ) -> Result<(), NotLinked> {
         let sink = ResponseTx::new(Arc::clone(response), permit, call.place.cloned());
-        match &mut *self.link() {
+        let mut link = self.link();
+        match &mut *link {
             LinkState::Native(end) => {
                 end.open(call.id, call.header, call.message.clone(), sink)?;
                 end.set_deadline(
@@ -39,7 +44,12 @@ impl Slave {
             }
             LinkState::Plain(end) => end.open(call, call.last.min(now + call.silence), sink)?,
         }
-        self.waker.wake();
+        // Read under the lock: where the next round has begun, this call may have come too late for it.
+        let waits = call.message.len() <= MAX_GATHERED && self.gathers.load(Ordering::Relaxed);
+        drop(link);
+        if !waits {
+            self.waker.wake();
+        }
         Ok(())
     }
 

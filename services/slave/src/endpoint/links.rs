@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use link::Signal;
+use link::{Signal, is_complete};
 use parking_lot::MutexGuard;
 use protocol::link::error::LinkError;
 use protocol::link::frame::Frame;
@@ -15,10 +15,6 @@ use super::proven_proxy::ProvenProxy;
 use super::stage::Stage;
 use super::state::{Endpoint, LinkUp, State};
 use crate::metrics;
-
-/// Payload bytes after which a batch is complete: one more chunk still fits into
-/// [`MAX_BATCH`](protocol::link::limits::MAX_BATCH).
-const BATCH_SIZE: usize = 128 * 1024;
 
 /// Instructions for a link besides the frames that it is to send.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +47,7 @@ impl Endpoint {
             state.end.link_up(id, proxy.peer());
             state.labels.on_link(proxy);
         }
-        state.links.push(LinkUp { id, wake: Arc::clone(&wake), drained: false });
+        state.links.push(LinkUp { id, wake: Arc::clone(&wake), drained: false, gathers: false });
         metrics::set_links(state.links.len());
         state.proxies.add(id, proxy, code_generation);
         self.on_proxies_changed(&mut state);
@@ -111,29 +107,41 @@ impl Endpoint {
         self.state.lock().end.set_trip(link, shortest);
     }
 
+    /// Lets what is written wait for the next round of a link's task, which comes in any case and asks for frames.
+    pub(crate) fn gather(&self, link: LinkId) {
+        self.state.lock().set_gathering(link, true);
+    }
+
     /// Moves the frames that a link is to send next into `frames`: at most one batch.
     pub(crate) fn collect(&self, link: LinkId, frames: &mut Vec<Frame>) -> Transmit {
         let now = Instant::now();
         let mut state = self.state.lock();
+        state.set_gathering(link, false);
         if let Some(stats) = state.end.take_stats() {
             metrics::record_link_stats(stats);
         }
-        let mut bytes = 0;
-        while bytes < BATCH_SIZE {
-            let Some(frame) = state.end.poll_transmit(link, now) else { break };
+        let (mut bytes, mut more) = (0, false);
+        while !more && let Some(frame) = state.end.poll_transmit(link, now) {
             bytes += frame.encoded_len();
+            more = is_complete(bytes, &frame);
             frames.push(frame);
         }
         Transmit {
             poll_at: state.end.link_timeout(link),
             calls: state.end.calls(),
-            more: bytes >= BATCH_SIZE,
+            more,
             stage: self.stage(),
         }
     }
 }
 
 impl State {
+    fn set_gathering(&mut self, link: LinkId, gathers: bool) {
+        if let Some(up) = self.links.iter_mut().find(|up| up.id == link) {
+            up.gathers = gathers;
+        }
+    }
+
     fn remove_link(&mut self, link: LinkId) {
         self.end.link_down(link, Instant::now());
         self.links.retain(|up| up.id != link);

@@ -35,6 +35,8 @@ pub(super) struct LinkUp {
     pub(super) wake: Arc<Signal>,
     /// Whether the proxy is known to have read that the slave drains: no call of it can still be on the way.
     pub(super) drained: bool,
+    /// Whether the link's task asks for frames by itself soon, and need not be woken for it.
+    pub(super) gathers: bool,
 }
 
 /// The state under the lock.
@@ -215,7 +217,7 @@ impl State {
 
     /// Wakes the tasks of all links that have something to send.
     pub(super) fn wake_senders(&self) {
-        for link in self.links.iter().filter(|link| self.end.wants_to_send(link.id)) {
+        for link in self.links.iter().filter(|link| !link.gathers && self.end.wants_to_send(link.id)) {
             link.wake.raise();
         }
     }

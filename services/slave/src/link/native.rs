@@ -6,7 +6,7 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use link::{CloseFrame, ConnectionError, LinkEnd, Outgoing, Signal, completed_messages};
+use link::{CloseFrame, ConnectionError, LastBatch, LinkEnd, Outgoing, Signal, completed_messages};
 use metrics::Histogram;
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::LinkId;
@@ -49,7 +49,7 @@ pub(super) struct NativeLink<'a> {
     due_at: Option<Instant>,
     /// Calls at the last check, messages of the last batch, and messages just read: indications that a batch may grow.
     calls: usize,
-    last_batch: usize,
+    last_batch: LastBatch,
     last_read: usize,
     close: CloseState,
     drain_answered: bool,
@@ -69,7 +69,7 @@ impl<'a> NativeLink<'a> {
             due: true,
             due_at: None,
             calls: 0,
-            last_batch: 0,
+            last_batch: LastBatch::default(),
             last_read: 0,
             close: CloseState::Open,
             drain_answered: false,
@@ -88,8 +88,8 @@ impl<'a> NativeLink<'a> {
         while let Some(mut frame) =
             Frame::decode(&mut batch).map_err(|error| DisconnectReason::ProtocolError(error.to_string()))?
         {
-            // Longer requests arrive in chunks, which are copied together anyway.
-            if frame.kind == FrameKind::Open && !frame.flags.has(Flags::MORE) {
+            // Requests of more chunks than header and message are copied together anyway.
+            if frame.kind == FrameKind::Open && frame.seq <= 1 && !frame.flags.has(Flags::MORE) {
                 let len = frame.payload.len();
                 if len <= COPY_THRESHOLD || len < whole / 4 {
                     frame.payload = Bytes::copy_from_slice(&frame.payload);
@@ -162,7 +162,11 @@ impl LinkEnd for NativeLink<'_> {
     }
 
     fn is_busy(&self) -> bool {
-        self.calls > 1 || self.last_batch > 1 || self.last_read > 1
+        !self.last_batch.is_long() && (self.calls > 1 || self.last_batch.is_shared() || self.last_read > 1)
+    }
+
+    fn gather(&mut self) {
+        self.endpoint.gather(self.id);
     }
 
     fn transmit(&mut self, out: &mut Outgoing, _: Instant) -> Result<bool, DisconnectReason> {
@@ -174,7 +178,7 @@ impl LinkEnd for NativeLink<'_> {
             return Err(DisconnectReason::Closing);
         }
         (self.due, self.due_at, self.calls) = (transmit.more, transmit.poll_at, transmit.calls);
-        (self.last_batch, self.last_read) = (completed_messages(&self.frames), 0);
+        (self.last_batch, self.last_read) = (LastBatch::of(&self.frames), 0);
         out.send_frames(&mut self.frames);
         if transmit.stage >= Stage::Draining && self.close == CloseState::Open {
             self.ping_drain(2);

@@ -100,6 +100,8 @@ impl LinkEnd for PlainLink<'_> {
         false
     }
 
+    fn gather(&mut self) {}
+
     fn transmit(&mut self, out: &mut Outgoing, _: Instant) -> Result<bool, DisconnectReason> {
         let stage = self.links.endpoint.stage();
         if stage == Stage::Closing {

@@ -7,7 +7,6 @@ use crate::link::call::ResponseEvent;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, Seq};
 use crate::link::journal::Journal;
-use crate::link::limits::MAX_CHUNKS_UNDER_WAY;
 use crate::link::window::GrantedWindow;
 use crate::mcp::failure::Failure;
 
@@ -130,8 +129,7 @@ impl<S: Sink> Call<S> {
 
     /// Returns whether so much was taken since the last credit that the slave must be told.
     pub(super) fn owes_credit(&self) -> bool {
-        let chunks = self.acknowledged - self.credited;
-        self.uncredited >= self.window.bytes() / 4 || chunks >= MAX_CHUNKS_UNDER_WAY / 4
+        self.window.owes_credit(self.uncredited, self.acknowledged - self.credited)
     }
 
     /// Returns whether the slave could send faster if the call had a larger window.

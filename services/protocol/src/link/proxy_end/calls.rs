@@ -21,6 +21,9 @@ pub struct NotLinked;
 /// Time between two checks for calls that took too long: a call fails at most so much later than it could.
 const TIMEOUT_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Longest message, in bytes, that is copied behind its header.
+const MAX_JOINED: usize = 16 * 1024;
+
 impl<S: Sink> ProxyEnd<S> {
     /// Begins a call: `header` is the JSON call header, `message` the client's request.
     ///
@@ -43,7 +46,8 @@ impl<S: Sink> ProxyEnd<S> {
         let flags = if is_far { Flags::FAR } else { Flags::NONE };
         let chunk = MessageHeader { kind: FrameKind::Open, flags, aux };
         // Copying a small message saves a frame; a long one keeps its memory and follows its header.
-        if message.len() <= self.request_limits.chunk.saturating_sub(header.len()) {
+        let room = self.request_limits.chunk.saturating_sub(header.len());
+        if message.len() <= room.min(MAX_JOINED) {
             let mut whole = BytesMut::with_capacity(header.len() + message.len());
             whole.extend_from_slice(header);
             whole.extend_from_slice(&message);

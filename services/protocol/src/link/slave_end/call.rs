@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::link::fleet::FleetKeys;
+use crate::link::frame::{Flags, Frame};
 use crate::link::ids::{LinkId, Seq};
 use crate::link::journal::Journal;
 use crate::link::limits::LinkLimits;
-use crate::link::reassembler::Reassembler;
+use crate::link::reassembler::{Reassembler, ReassemblyError};
 use crate::link::window::GrantedWindow;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,14 @@ impl CallState {
     }
 }
 
+/// An `open` that has come.
+pub(super) struct Opened {
+    /// The call header (JSON).
+    pub(super) header: Bytes,
+    /// The client's request.
+    pub(super) message: Bytes,
+}
+
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, in any combination")]
 pub(super) struct Call {
     pub(super) state: CallState,
@@ -38,6 +49,8 @@ pub(super) struct Call {
     pub(super) retained: bool,
     /// The link that reads the call; `None` while it waits to be attached.
     pub(super) link: Option<LinkId>,
+    /// Header of a call of which it alone has come.
+    header: Bytes,
     /// Chunks of the `open`.
     pub(super) request: Reassembler,
     /// Number of the first chunk of the `open` that was not credited.
@@ -76,6 +89,7 @@ impl Call {
             client: None,
             retained: false,
             link: Some(link),
+            header: Bytes::new(),
             request,
             credited: 0,
             uncredited: 0,
@@ -87,6 +101,33 @@ impl Call {
             stalled_since: None,
             retention_ends_at: None,
         }
+    }
+
+    /// Takes a chunk of the `open`. Returns the whole with the last. A header that is a chunk of its own is kept apart: the message need not be
+    /// copied behind it.
+    ///
+    /// # Errors
+    /// Those of [`Reassembler::push`].
+    pub(super) fn push_open(&mut self, frame: Frame) -> Result<Option<Opened>, ReassemblyError> {
+        let is_header = frame.seq == 0 && frame.payload.len() == usize::from(frame.aux);
+        if is_header && frame.flags.has(Flags::MORE) {
+            self.request.skip(&frame)?;
+            // A copy, since it may wait, and would keep the read buffer.
+            self.header = Bytes::copy_from_slice(&frame.payload);
+            return Ok(None);
+        }
+        let Some(whole) = self.request.push(frame)? else { return Ok(None) };
+        let mut message = whole.message;
+        let mut header = std::mem::take(&mut self.header);
+        if header.is_empty() {
+            header = message.split_to(usize::from(whole.aux).min(message.len()));
+        }
+        Ok(Some(Opened { header, message }))
+    }
+
+    /// Returns the bytes of an `open` of which not all has come.
+    pub(super) fn pending_bytes(&self) -> usize {
+        self.header.len() + self.request.pending_bytes()
     }
 
     /// Returns whether the producer is further ahead of the reader than a credit window.

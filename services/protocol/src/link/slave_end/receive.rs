@@ -4,15 +4,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::call::{Call, CallState};
+use super::call::{Call, CallState, Opened};
 use super::event::SlaveEvent;
 use super::state::SlaveEnd;
 use crate::link::error::LinkError;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, LinkId};
-use crate::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY, MAX_HEADER};
+use crate::link::limits::{LinkLimits, MAX_HEADER};
 use crate::link::outbox::ACK_DELAY;
-use crate::link::reassembler::{Reassembled, Reassembler, ReassemblyError};
+use crate::link::reassembler::{Reassembler, ReassemblyError};
 use crate::link::window::FAR_DOUBLINGS;
 use crate::mcp::era::Era;
 use crate::mcp::failure::Failure;
@@ -96,12 +96,12 @@ impl SlaveEnd {
         if call.state != CallState::Receiving || call.link != Some(link) {
             return Err(LinkError::Unexpected(FrameKind::Open));
         }
-        let before = call.request.pending_bytes();
-        let pushed = call.request.push(frame);
-        let pending = call.request.pending_bytes();
+        let before = call.pending_bytes();
+        let pushed = call.push_open(frame);
+        let pending = call.pending_bytes();
         self.assembly_bytes = self.assembly_bytes + pending - before;
         match pushed {
-            Ok(Some(whole)) => self.start(link, id, &whole, now),
+            Ok(Some(opened)) => self.start(link, id, opened, now),
             Ok(None) if self.assembly_bytes > self.limits.assembly => self.refuse(id, &memory_full()),
             Ok(None) => self.credit_open(link, id, pending - before),
             Err(ReassemblyError::TooLong { limit }) => self.refuse(id, &Failure::BodyTooLarge { limit }),
@@ -128,21 +128,20 @@ impl SlaveEnd {
         self.calls.insert(id, call);
     }
 
-    fn start(&mut self, link: LinkId, id: CallId, whole: &Reassembled, now: Instant) {
+    fn start(&mut self, link: LinkId, id: CallId, opened: Opened, now: Instant) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.state = CallState::Running;
         if let Some(link) = self.links.get_mut(&link) {
             link.pending_accepted.push_back((now + ACK_DELAY, id));
         }
-        let mut message = whole.message.clone();
-        let header = message.split_to(usize::from(whole.aux).min(message.len()));
+        let Opened { header, message } = opened;
         self.events.push_back(SlaveEvent::Start { call: id, header, message });
     }
 
     /// Refuses a call of which not all has come; the rest of its `open` is ignored.
     fn refuse(&mut self, id: CallId, failure: &Failure) {
         let Some(call) = self.calls.remove(&id) else { return };
-        self.assembly_bytes -= call.request.pending_bytes();
+        self.assembly_bytes -= call.pending_bytes();
         if let Some(link) = call.link {
             let payload = Bytes::from(failure.error_object(Era::Legacy));
             let end = Frame { flags: Flags::ERROR, payload, ..Frame::bare(FrameKind::End, id, 0) };
@@ -150,14 +149,15 @@ impl SlaveEnd {
         }
     }
 
-    /// Notes that credit is owed for chunks of an `open` that is not whole, once a quarter of what is allowed has come. It is sent if the
+    /// Notes that credit is owed for chunks of an `open` that is not whole, once much of what is allowed has come. It is sent if the
     /// rest has not come either when the link is written: a whole `open` needs none.
     fn credit_open(&mut self, link: LinkId, id: CallId, bytes: usize) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.uncredited += bytes;
         let chunks = call.request.next() - call.credited;
-        let owes = call.uncredited >= call.window.bytes() / 4 || chunks >= MAX_CHUNKS_UNDER_WAY / 4;
-        if owes && let Some(link) = self.links.get_mut(&link) {
+        if call.window.owes_credit(call.uncredited, chunks)
+            && let Some(link) = self.links.get_mut(&link)
+        {
             link.owed_credits.insert(id);
         }
     }

@@ -104,7 +104,7 @@ impl SlaveEnd {
     /// Returns journal and assembly bytes, counted anew over all calls: tests hold them against the two above.
     pub fn recount(&self) -> (usize, usize) {
         let calls = || self.calls.values();
-        (calls().map(|c| c.response.bytes()).sum(), calls().map(|c| c.request.pending_bytes()).sum())
+        (calls().map(|c| c.response.bytes()).sum(), calls().map(|c| c.pending_bytes()).sum())
     }
 
     /// Takes the shortest round trip of a link so far ([`crate::link::window`]).
@@ -144,7 +144,7 @@ impl SlaveEnd {
                 return true;
             }
             if call.state == CallState::Receiving {
-                assembly += call.request.pending_bytes();
+                assembly += call.pending_bytes();
                 journal += call.response.bytes();
                 return false;
             }
@@ -188,7 +188,7 @@ impl SlaveEnd {
             self.events.push_back(SlaveEvent::Released { call: id, may_return });
         }
         self.journal_bytes -= call.response.bytes();
-        self.assembly_bytes -= call.request.pending_bytes();
+        self.assembly_bytes -= call.pending_bytes();
         if call.state.is_running() {
             self.stop(id);
         }
