@@ -75,7 +75,7 @@ mod tests {
         let (end, more) = (frame(Flags::NONE), frame(Flags::MORE));
         assert!(!is_complete(FULL_AT_AN_END - 1, &end) && is_complete(FULL_AT_AN_END, &end));
         assert!(!is_complete(FULL - 1, &more) && is_complete(FULL, &more));
-        assert!(FULL - 1 + MAX_CHUNK + HEADER_LEN <= MAX_BATCH);
+        const { assert!(FULL - 1 + MAX_CHUNK + HEADER_LEN <= MAX_BATCH) };
     }
 
     #[test]

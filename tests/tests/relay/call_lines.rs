@@ -95,9 +95,9 @@ async fn a_call_whose_slave_is_killed_says_that_its_outcome_is_unknown() {
     let proxy = Setup::proxy().env("LINK_GRACE", "0.5").start_proxy().await;
     let slave = fixture.serve(Setup::slave("one", proxy.link)).start_slave().await;
     proxy.offers("run").await;
+    fixture.open_gate("held", 0);
     let client = Client::modern(proxy.http);
-    let call =
-        tokio::spawn(async move { client.call("run", run_args("held", 3600)).await.kind().to_owned() });
+    let call = tokio::spawn(async move { client.call("run", run_args("held", 1)).await.kind().to_owned() });
     wait::until("the call at its slave", async || {
         (slave.log.count("Executing tool locally") == 1).then_some(())
     })

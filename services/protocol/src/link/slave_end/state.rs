@@ -104,7 +104,7 @@ impl SlaveEnd {
     /// Returns journal and assembly bytes, counted anew over all calls: tests hold them against the two above.
     pub fn recount(&self) -> (usize, usize) {
         let calls = || self.calls.values();
-        (calls().map(|c| c.response.bytes()).sum(), calls().map(|c| c.pending_bytes()).sum())
+        (calls().map(|c| c.response.bytes()).sum(), calls().map(Call::pending_bytes).sum())
     }
 
     /// Takes the shortest round trip of a link so far ([`crate::link::window`]).
