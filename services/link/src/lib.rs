@@ -22,7 +22,7 @@ mod read_buffer;
 mod signal;
 mod sync;
 
-pub use batch::{LastBatch, completed_messages, is_complete};
+pub use batch::{LastBatch, SHORT_MESSAGE, completed_messages, is_complete};
 pub use connection::{CLOSE_TIMEOUT, Connection};
 pub use driver::LinkDriver;
 pub use end::LinkEnd;

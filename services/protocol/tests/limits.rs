@@ -261,7 +261,7 @@ fn no_timer_is_armed_for_calls_that_have_written() {
 }
 
 #[test]
-fn credit_is_sent_at_a_eighth_of_the_window_and_of_a_finished_call_within_20_ms() {
+fn credit_is_sent_at_an_eighth_of_the_window_and_of_a_finished_call_within_20_ms() {
     let now = Instant::now();
     let (mut proxy, _) = proxy_with_call(now);
     let eighth = DEFAULT_WINDOW as usize / 8;

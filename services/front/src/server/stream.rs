@@ -93,9 +93,8 @@ impl<S: AsyncWrite + Unpin> WatchedStream<S> {
         self.replacement = None;
         Some(Poll::Ready(Ok(replaced)))
     }
-}
 
-impl<S: AsyncWrite + Unpin> WatchedStream<S> {
+    /// Writes the slices, together where they are short.
     fn poll_write_slices(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let inner = Pin::new(&mut self.inner);
         let len = slices.iter().map(|slice| slice.len()).sum();
@@ -255,6 +254,21 @@ mod tests {
         let closing = Box::pin(async move { stream.shutdown().await });
         assert!(matches!(Watched::new(closing, progress).await, Err(Overdue::Lingered)));
         drop(client);
+    }
+
+    #[tokio::test]
+    async fn slices_are_written_in_order_whether_they_fit_one_buffer_or_not() {
+        for len in [1, MAX_JOINED / 2, MAX_JOINED / 2 + 1, 5000] {
+            let (server, mut client) = duplex(100_000);
+            let mut stream = WatchedStream::new(server, Progress::new(STALL));
+            let (head, body) = (vec![b'h'; len], vec![b'b'; len]);
+            let slices = [IoSlice::new(&head), IoSlice::new(&[]), IoSlice::new(&body)];
+            assert_eq!(stream.write_vectored(&slices).await.unwrap(), 2 * len);
+            drop(stream);
+            let mut written = Vec::new();
+            client.read_to_end(&mut written).await.unwrap();
+            assert!(written == [head, body].concat(), "{len}");
+        }
     }
 
     #[tokio::test]

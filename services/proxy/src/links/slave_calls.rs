@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
+use link::SHORT_MESSAGE;
 use protocol::link::ids::{CallId, Seq};
 use protocol::link::proxy_end::{Deadlines, NotLinked};
 use protocol::link::session_fact::SessionFact;
@@ -13,9 +14,6 @@ use super::call::CallRequest;
 use super::response::{ResponseRx, ResponseTx};
 use super::slave::{LinkState, Slave};
 use crate::balance::{Busy, Permit};
-
-/// Longest message of a call, in bytes, that waits for others to be written with: the slave is better kept busy with longer ones.
-const MAX_GATHERED: usize = 16 * 1024;
 
 impl Slave {
     /// Acquires a permit for one more call. `None`: the slave accepts no calls at all at present.
@@ -45,7 +43,7 @@ impl Slave {
             LinkState::Plain(end) => end.open(call, call.last.min(now + call.silence), sink)?,
         }
         // Read under the lock: where the next round has begun, this call may have come too late for it.
-        let waits = call.message.len() <= MAX_GATHERED && self.gathers.load(Ordering::Relaxed);
+        let waits = call.message.len() <= SHORT_MESSAGE && self.gathers.load(Ordering::Relaxed);
         drop(link);
         if !waits {
             self.waker.wake();
