@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use crate::http::get;
+use hyper::Method;
+
+use crate::http::{Exchange, get, request};
 
 /// One scrape of `/metrics`.
 #[derive(Clone, Debug)]
@@ -14,6 +16,23 @@ impl Scrape {
         let (status, text) = get(address, "/metrics").await;
         assert_eq!(status, 200, "/metrics: {text}");
         Self(text)
+    }
+
+    /// Reads the metrics of a server that asks for a key.
+    pub async fn with_key(address: SocketAddr, key: &str) -> Self {
+        let headers = [("authorization".to_owned(), format!("Bearer {key}"))];
+        let mut exchange =
+            Exchange::start(address, request(Method::GET, "/metrics", &headers, Vec::new())).await;
+        exchange.head().await;
+        let text = String::from_utf8(exchange.rest().await).expect("text");
+        assert_eq!(exchange.status, 200, "/metrics: {text}");
+        Self(text)
+    }
+
+    /// Returns whether the proxy says that this slave is in this state.
+    pub fn has_slave(&self, slave: &str, state: &str) -> bool {
+        let labels = [format!("slave=\"{slave}\""), format!("state=\"{state}\"")];
+        self.sum("mcp_relay_slave_state", &labels.each_ref().map(String::as_str)) > 0.5
     }
 
     /// The received text.

@@ -116,8 +116,9 @@ async fn a_retry_waits_for_its_slave_while_that_is_busy() {
 
 #[tokio::test]
 async fn another_slave_of_the_same_code_takes_over_and_no_stranger() {
-    let proxy =
-        Setup::proxy().env("SLAVE_CODES", format!("{CODE},another-code-of-the-tests")).start_proxy().await;
+    let setup = Setup::proxy().env("SLAVE_CODES", format!("{CODE},another-code-of-the-tests"));
+    let setup = setup.env("SESSION_KEY", KEY);
+    let proxy = setup.start_proxy().await;
     let mut ours = vec![
         ("alpha", slave(&[&proxy], CODE, "alpha").await),
         ("beta", slave(&[&proxy], CODE, "beta").await),
@@ -146,6 +147,11 @@ async fn another_slave_of_the_same_code_takes_over_and_no_stranger() {
     for state in &states {
         assert_eq!(go_on(&client, state).await.text(), ours[0].0);
     }
+    // A new proxy waits for the slave that is gone, and not for ever.
+    let fresh = setup.env("START_WINDOW", "1").start_proxy().await;
+    let _heir = slave(&[&fresh], CODE, "heir").await;
+    linked(&fresh, 1).await;
+    assert_eq!(go_on(&Client::modern(fresh.http), &state).await.text(), "heir");
     ours.remove(0).1.0.signal(Signal::SIGKILL);
     linked(&proxy, 1).await;
     for _ in 0..3 {

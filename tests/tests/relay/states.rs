@@ -14,9 +14,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 async fn in_state(proxy: SocketAddr, slave: &str, state: &str) -> bool {
-    let labels = [format!("slave=\"{slave}\""), format!("state=\"{state}\"")];
-    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    Scrape::of(proxy).await.sum("mcp_relay_slave_state", &labels) > 0.5
+    Scrape::of(proxy).await.has_slave(slave, state)
 }
 
 async fn until_state(proxy: SocketAddr, slave: &str, state: &str) {

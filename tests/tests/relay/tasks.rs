@@ -7,6 +7,7 @@ mod updates;
 
 use harness::client::{Client, McpRequest};
 use harness::fixture::Fixture;
+use harness::metrics::Scrape;
 use harness::relay::{Proxy, Setup, Slave};
 use harness::tasking::ID;
 use harness::wait;
@@ -35,6 +36,10 @@ async fn slave_with(proxies: &[&Proxy], era: &str, name: &str, tasks: &str) -> (
     let slave =
         fixture.serve_with(setup, &[("FIXTURE_ERA", era), ("FIXTURE_TASKS", tasks)]).start_slave().await;
     for proxy in proxies {
+        wait::until("the slave to be ready", async || {
+            Scrape::with_key(proxy.http, "one-key-of-the-tests").await.has_slave(name, "ready").then_some(())
+        })
+        .await;
         offers(proxy, "arguments").await;
     }
     (slave, fixture)
@@ -68,7 +73,8 @@ async fn a_task_is_found_from_any_proxy_and_by_its_client_only() {
     let (one, two) = (setup.start_proxy().await, setup.start_proxy().await);
     for era in ["legacy", "modern"] {
         let proxies = [&one, &two];
-        let _slaves = [slave(&proxies, era, "alpha").await, slave(&proxies, era, "beta").await];
+        let (alpha, beta) = (format!("{era}-alpha"), format!("{era}-beta"));
+        let _slaves = [slave(&proxies, era, &alpha).await, slave(&proxies, era, &beta).await];
         let clients = [client(&one, era, "one").await, client(&two, era, "one").await];
         for round in 0..8 {
             let made =

@@ -22,39 +22,52 @@ enum Event {
     LinksReset,
     /// The proxy that has the exchange is killed.
     ProxyKilled,
+    /// Both proxies are killed, and the slave finds the new one only after the client, and after another slave of its identity.
+    ProxiesReplaced,
 }
 
-const EVENTS: [Event; 2] = [Event::LinksReset, Event::ProxyKilled];
+const EVENTS: [Event; 3] = [Event::LinksReset, Event::ProxyKilled, Event::ProxiesReplaced];
 
 /// Two proxies of one fleet, and a slave with the fixture of an era that dials each of them through a fault proxy.
 struct Scene {
     proxies: Vec<Proxy>,
     faults: Vec<FaultProxy>,
     slave: Slave,
+    /// The slave is kept from the second proxy until a request waits for it.
+    awaited: bool,
+    era: &'static str,
     _fixture: Fixture,
+    /// Kept running.
+    other: Option<(Slave, Fixture)>,
 }
 
-async fn scene(era: &str) -> Scene {
+/// A slave with the fixture of an era that dials these addresses, and the backend's folder.
+async fn slave(era: &str, name: &str, addresses: &[SocketAddr]) -> (Slave, Fixture) {
     let fixture = Fixture::default();
+    let urls: Vec<String> = addresses.iter().map(|address| format!("ws://{address}")).collect();
+    let setup = Setup::slave(name, addresses[0]).env("PROXY_SERVER_URL", urls.join(","));
+    let variables =
+        [("FIXTURE_ERA", era), ("FIXTURE_ASKS", "1"), ("FIXTURE_RESOURCES", "1"), ("FIXTURE_TASKS", "1")];
+    let slave = fixture.serve_with(setup.env("RECONNECT_MAX", "0.2"), &variables).start_slave().await;
+    (slave, fixture)
+}
+
+async fn scene(era: &'static str) -> Scene {
     let (mut proxies, mut faults) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         let proxy = Setup::proxy().env("SESSION_KEY", KEY).start_proxy().await;
         faults.push(FaultProxy::start(proxy.link));
         proxies.push(proxy);
     }
-    let urls = format!("ws://{},ws://{}", faults[0].address, faults[1].address);
-    let setup = Setup::slave("one", faults[0].address).env("PROXY_SERVER_URL", urls);
-    let variables =
-        [("FIXTURE_ERA", era), ("FIXTURE_ASKS", "1"), ("FIXTURE_RESOURCES", "1"), ("FIXTURE_TASKS", "1")];
-    let slave = fixture.serve_with(setup.env("RECONNECT_MAX", "0.2"), &variables).start_slave().await;
+    let (slave, fixture) = slave(era, "one", &[faults[0].address, faults[1].address]).await;
     for proxy in &proxies {
         proxy.offers("ask").await;
     }
-    Scene { proxies, faults, slave, _fixture: fixture }
+    Scene { proxies, faults, slave, awaited: false, era, _fixture: fixture, other: None }
 }
 
 impl Scene {
-    /// Lets the event happen, and waits until the proxies that are left have the slave again.
+    /// Lets the event happen, and waits until the proxies that are left have the slave again, but for new ones.
     async fn meet(&mut self, event: Event) {
         match event {
             Event::LinksReset => {
@@ -64,11 +77,36 @@ impl Scene {
                     proxy.offers("ask").await;
                 }
             }
-            Event::ProxyKilled => {
-                self.proxies[0].signal(Signal::SIGKILL);
-                self.proxies[0].exit(wait::TIMEOUT).await;
+            Event::ProxyKilled => self.kill(0).await,
+            Event::ProxiesReplaced => {
+                self.kill(0).await;
+                self.kill(1).await;
+                self.faults[1].refuse(true);
+                let setup = Setup::proxy().env("SESSION_KEY", KEY).env("LOG_LEVEL", "debug");
+                self.proxies[1] = setup.env("START_WINDOW", "60").start_proxy().await;
+                self.faults[1].retarget(self.proxies[1].link);
+                self.other = Some(slave(self.era, "two", &[self.proxies[1].link]).await);
+                self.proxies[1].offers("ask").await;
+                self.awaited = true;
             }
         }
+    }
+
+    async fn kill(&mut self, proxy: usize) {
+        self.proxies[proxy].signal(Signal::SIGKILL);
+        self.proxies[proxy].exit(wait::TIMEOUT).await;
+    }
+
+    /// Waits for an answer of the second proxy, which its slave finds, if it has not yet, when the request waits for it.
+    async fn answer<T>(&mut self, request: impl Future<Output = T>) -> T {
+        let awaited = std::mem::take(&mut self.awaited);
+        let link = async {
+            if awaited {
+                self.proxies[1].log.wait_for("waits for slaves").await;
+                self.faults[1].refuse(false);
+            }
+        };
+        tokio::join!(request, link).0
     }
 }
 
@@ -106,7 +144,8 @@ async fn a_modern_client_s_answer_is_taken_whatever_broke_since_it_was_asked() {
                 "inputResponses": { key: answer() }, "requestState": asked["requestState"],
             });
             let retry = able(McpRequest::new(2, "tools/call", params));
-            let last = Client::modern(scene.proxies[1].http).request(retry).await;
+            let elsewhere = Client::modern(scene.proxies[1].http);
+            let last = scene.answer(elsewhere.request(retry)).await;
             assert_eq!(last.text(), told(), "{era} backend, {event:?}");
         }
     }
@@ -152,10 +191,12 @@ async fn a_legacy_client_s_answer_is_taken_whatever_broke_since_it_was_asked() {
             let (id, last) = asked(&mut stream).await;
             scene.meet(event).await;
             let elsewhere = client.at(scene.proxies[1].http);
-            assert_eq!(reply(&elsewhere, &id).await, 202, "{era} backend, {event:?}");
+            assert_eq!(scene.answer(reply(&elsewhere, &id)).await, 202, "{era} backend, {event:?}");
             let text = match event {
                 Event::LinksReset => stream.finish().await.text().to_owned(),
-                Event::ProxyKilled => resumed_text(scene.proxies[1].http, &client, &last).await,
+                Event::ProxyKilled | Event::ProxiesReplaced => {
+                    resumed_text(scene.proxies[1].http, &client, &last).await
+                }
             };
             assert_eq!(text, told(), "{era} backend, {event:?}");
         }
@@ -200,7 +241,8 @@ async fn a_task_is_found_whatever_broke_since_it_was_made() {
             let task = if era == "legacy" { &made.result()["task"] } else { made.result() };
             scene.meet(event).await;
             let get = McpRequest::new(2, "tasks/get", json!({ "taskId": task["taskId"] }));
-            let got = client.at(scene.proxies[1].http).request(of_era(get)).await;
+            let elsewhere = client.at(scene.proxies[1].http);
+            let got = scene.answer(elsewhere.request(of_era(get))).await;
             assert_eq!(got.result()["status"], "completed", "{era}, {event:?}");
         }
     }

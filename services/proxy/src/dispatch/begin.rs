@@ -12,7 +12,6 @@ use protocol::link::limits::MAX_HEADER;
 use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
-use protocol::mcp::request_state::RequestState;
 use runtime::activity::CallGuard;
 use runtime::call_lines;
 
@@ -48,9 +47,39 @@ pub(super) struct NewCall {
     pub(super) message: Bytes,
     /// The clients' name of the tool, prompt or resource; else the method.
     pub(super) tool: String,
+    /// What the call was about that a client goes on with.
+    pub(super) about: Option<About>,
+}
+
+/// What a call names. Only the policy asks it of a call that goes on with another one.
+pub(super) struct About {
+    pub(super) kind: Kind,
+    pub(super) name: String,
 }
 
 impl NewCall {
+    /// A call that arrives now.
+    pub(super) fn new(id: CallId, trace: CallTrace, header: CallHeader, message: Bytes) -> Self {
+        Self { id, at: Instant::now(), trace, header, message, tool: String::new(), about: None }
+    }
+
+    /// Takes what the call names out of its header; of a request that names nothing, its method.
+    pub(super) fn take_name(&mut self) -> Result<(), Failure> {
+        let header = &mut self.header;
+        if !header.purpose.is_request() {
+            let named = header.kind.take().zip(header.name.take());
+            self.about = named.map(|(kind, name)| About { kind, name });
+            return Ok(());
+        }
+        self.tool = match header.kind {
+            None => header.method.clone(),
+            Some(_) => {
+                header.name.take().ok_or_else(|| Failure::InvalidParams("\"name\" is missing".into()))?
+            }
+        };
+        Ok(())
+    }
+
     /// Completes the header and moves message and trace into the call to be sent.
     fn open(&mut self, pool: &Pool, times: CallTimes, fleet: &Fleet) -> Result<OpenCall, Failure> {
         self.header.set_timeouts(times.silence, times.total);
@@ -72,27 +101,6 @@ impl NewCall {
             trace: std::mem::take(&mut self.trace),
         })
     }
-}
-
-/// Takes what a request names out of its header; of one that names nothing, its method.
-pub(super) fn take_name(header: &mut CallHeader) -> Result<String, Failure> {
-    if header.kind.is_none() {
-        return Ok(header.method.clone());
-    }
-    header.name.take().ok_or_else(|| Failure::InvalidParams("\"name\" is missing".into()))
-}
-
-/// Returns the route to the slaves that may go on with what a request names by a label.
-fn narrow(
-    pool: &Pool,
-    route: Route<Slave>,
-    state: RequestState,
-    fleet: &Fleet,
-) -> Result<Route<Slave>, Failure> {
-    exchange::narrow(route, state, fleet).map_err(|failure| match pool.kind {
-        Some(Kind::Task) => Failure::UnknownTask("no slave here has it".into()),
-        _ => failure,
-    })
 }
 
 /// Asks the policy for a call; `None`: there is none.
@@ -204,7 +212,8 @@ fn choose_route(
         &new_call.header.param_headers,
         &new_call.message,
     ))?;
-    narrow(pool, route, new_call.header.request_state, fleet)
+    let state = new_call.header.request_state;
+    exchange::narrow(route, state, fleet).map_err(|failure| exchange::explain(pool.kind, failure))
 }
 
 /// Encodes a header that leaves room for a trace context.

@@ -18,11 +18,11 @@ use protocol::mcp::subscription::MAX_URI;
 use runtime::activity::{Activity, CallGuard};
 use tokio::sync::watch;
 
-use super::begin::{NewCall, begin, take_name};
+use super::begin::{NewCall, begin};
 use super::call_log::log_refusal;
 use super::catalog::{self, CatalogRow};
 use super::denial;
-use super::early::{EarlyWait, KeptContext};
+use super::early::{self, EarlyWait, KeptContext};
 use super::forwarder::Forwarder;
 use super::listed::{Conflict, Listed};
 use super::listening;
@@ -96,21 +96,20 @@ impl Dispatcher {
         self.0.settings.follow_changes(&self.0.forwarder).await;
     }
 
-    /// Takes out of the call what it names, and returns its pool.
-    fn find_pool(&self, new_call: &mut NewCall, context: &CallContext<'_>) -> Result<Arc<Pool>, Failure> {
-        if !new_call.header.purpose.is_request() {
-            // Only the policy asks what the call was about that a client goes on with.
-            let named = new_call.header.kind.take().zip(new_call.header.name.take());
-            let pool = self.0.settings.giver(&self.0.forwarder, new_call.header.request_state)?;
-            let may_go_on = named.is_none_or(|(kind, name)| {
-                pool.members
-                    .iter()
-                    .all(|slave| self.0.forwarder.may_use(|| context.requester(), kind, &name, slave))
-            });
-            return if may_go_on { Ok(pool) } else { Err(Failure::StateLost) };
+    /// Returns the pool of a call, if a slave of it may go on with what the call brings back.
+    fn find_pool(&self, new_call: &NewCall, context: &CallContext<'_>) -> Result<Arc<Pool>, Failure> {
+        let Shared { forwarder, settings, .. } = &*self.0;
+        let (header, client) = (&new_call.header, || context.requester());
+        if header.purpose.is_request() {
+            let pool = forwarder.pool(header.kind, &new_call.tool, client)?;
+            early::check_giver(&pool, header.request_state, forwarder)?;
+            return Ok(pool);
         }
-        new_call.tool = take_name(&mut new_call.header)?;
-        self.0.forwarder.pool(new_call.header.kind, &new_call.tool, || context.requester())
+        let pool = settings.giver(forwarder, header.request_state)?;
+        let may_go_on = new_call.about.as_ref().is_none_or(|about| {
+            pool.members.iter().all(|slave| forwarder.may_use(client, about.kind, &about.name, slave))
+        });
+        if may_go_on { Ok(pool) } else { Err(Failure::StateLost) }
     }
 
     /// Begins a call of a tool that is offered; failures are counted.
@@ -183,7 +182,7 @@ impl Dispatcher {
         Some(end.min(at + self.0.times.silence))
     }
 
-    /// Begins a call of a tool that no slave offers yet, once one does.
+    /// Begins a call that no slave could take yet, once one could.
     async fn begin_early(
         self,
         wait: EarlyWait,
@@ -192,7 +191,7 @@ impl Dispatcher {
         guard: CallGuard,
     ) -> Result<Box<OngoingCall>, Failure> {
         let context = context.context();
-        let found = wait.pool(&self.0.forwarder, &context).await;
+        let found = wait.pool(&self.0.forwarder, || self.find_pool(&new_call, &context)).await;
         self.begin(found, new_call, &context, guard)
     }
 
@@ -229,16 +228,16 @@ impl Calls for Dispatcher {
         let routes = || self.0.settings.routes.load_full();
         let guard = observe::begin(&self.0.activity, log, &header, &context, &message, routes);
         self.tell_of_unsubscribe(&header);
-        let mut new_call = NewCall { id, at: Instant::now(), trace, header, message, tool: String::new() };
-        let found = self.find_pool(&mut new_call, &context);
+        let mut new_call = NewCall::new(id, trace, header, message);
+        let found = new_call.take_name().and_then(|()| self.find_pool(&new_call, &context));
         if let Err(failure) = &found
             && let Some(until) = self.waits_until(failure, new_call.at)
         {
             tracing::debug!(
                 tool = new_call.tool,
-                "No slave offers the tool yet: the call waits for slaves (START_WINDOW) and their catalogs"
+                "No slave is there yet that could take the call: it waits for slaves (START_WINDOW) and their catalogs"
             );
-            let wait = EarlyWait::new(&new_call.tool, &new_call.header, new_call.at, until);
+            let wait = EarlyWait::new(&new_call.header, new_call.at, until);
             let begun = self.clone().begin_early(wait, new_call, KeptContext::of(&context), guard);
             return CallStream::early(log.in_scope(begun));
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
 use protocol::mcp::request_state::{LABEL_LENGTH, RequestState, StateLabel};
 
 use crate::fleet::Fleet;
@@ -45,6 +46,14 @@ pub(super) fn narrow(
             // After a change of session keys an identity may not be recognized any more.
             identity.or_else(|route| keep(route, state, is_giver)).map_err(|_| Failure::StateLost)
         }
+    }
+}
+
+/// Returns the failure in the words of what was asked for: a task that no slave has is unknown.
+pub(super) fn explain(kind: Option<Kind>, failure: Failure) -> Failure {
+    match kind {
+        Some(Kind::Task) => Failure::UnknownTask("no slave here has it".into()),
+        _ => failure,
     }
 }
 

@@ -33,7 +33,10 @@ use crate::start_window::StartWindow;
 
 /// Returns whether a slave that links later could take the call that failed so.
 pub(super) fn may_still_come(failure: &Failure) -> bool {
-    matches!(failure, Failure::NoSlave | Failure::NoSlaveForTool { .. }) || failure.is_unknown()
+    matches!(
+        failure,
+        Failure::NoSlave | Failure::NoSlaveForTool { .. } | Failure::StateLost | Failure::UnknownTask(_)
+    ) || failure.is_unknown()
 }
 
 /// Shared state of dispatching: directory, registry and wait queue of one proxy.
@@ -172,6 +175,11 @@ impl Forwarder {
         }
         let catalogs = self.directory.load().catalogs_due(now);
         self.start.end(now).into_iter().chain(catalogs.filter(|_| *failure != Failure::NoSlave)).max()
+    }
+
+    /// Returns whether a slave of these has linked and not yet told what it offers.
+    pub(super) fn awaits_catalog(&self, now: Instant, concerns: impl Fn(&Arc<Slave>) -> bool) -> bool {
+        self.directory.load().catalogs_due(now).is_some() && self.registry.all().iter().any(concerns)
     }
 
     /// Returns the pool of now for a call of this tool that was of the pool `before`. Never another provider's, to which the name
