@@ -26,6 +26,7 @@ mod process;
 mod reader;
 mod remote;
 mod request;
+mod request_table;
 mod resource_updates;
 mod results;
 mod running;

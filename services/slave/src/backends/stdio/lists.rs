@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use super::messages;
 use super::request::{RequestError, expect_result, parse, send, send_as};
-use super::session::{RequestKind, Session};
+use super::request_table::RequestKind;
+use super::session::Session;
 use crate::backends::registration::{BackendReport, EntryList};
 
 /// Pages of a list after which a child's cursor counts as endless.

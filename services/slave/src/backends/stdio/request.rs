@@ -7,7 +7,8 @@ use protocol::mcp::failure::Failure;
 use serde::Deserialize;
 
 use super::incoming::Incoming;
-use super::session::{OutboundRequest, RequestKind, Session};
+use super::request_table::RequestKind;
+use super::session::{OutboundRequest, Session};
 
 /// Characters of an error object in a message.
 const MAX_ERROR_TEXT: usize = 300;

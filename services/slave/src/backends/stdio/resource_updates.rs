@@ -13,7 +13,8 @@ use protocol::mcp::failure::Failure;
 use super::incoming::Incoming;
 use super::messages;
 use super::request::{send, send_as};
-use super::session::{OutboundRequest, RequestKind, Session};
+use super::request_table::RequestKind;
+use super::session::{OutboundRequest, Session};
 use crate::subscriptions::{Status, WatchedResources};
 
 /// Longest wait for a child's answer to one request.

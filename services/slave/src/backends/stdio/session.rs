@@ -1,10 +1,9 @@
 //! The JSON-RPC session with one running child: requests that wait for an answer, by id. Must not know processes.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -17,8 +16,9 @@ use super::changed_lists::ChangedLists;
 use super::child;
 use super::child_log_level::ChildLogLevel;
 use super::incoming::{ChildRequest, Incoming};
-use super::log_readers::{LogMessage, LogReader, owner, recipients};
+use super::log_readers::{LogMessage, owner, recipients};
 use super::messages;
+use super::request_table::{PendingRequest, RequestKind, RequestTable, Waiting};
 use crate::call::CancelReason;
 use crate::metrics::{self, DropReason};
 use crate::splice::Pieces;
@@ -29,58 +29,6 @@ const MAX_UNSENT: usize = 64;
 /// Bytes of events that may wait for one call's reader. Events beyond them are dropped: the child's output is shared,
 /// so one slow reader must not hold it up. A single event may be larger.
 const MAX_BUFFERED_EVENTS: usize = 4 * 1024 * 1024;
-
-/// The sender of a request.
-pub(super) enum RequestKind {
-    /// The slave itself: handshake, listing, health check.
-    Own,
-    /// The slave itself, for as long as the child runs: it is not waited for.
-    Standing,
-    /// A client's call.
-    Call {
-        /// The client's progress token as JSON; `None` if the client wants no progress.
-        token: Option<Bytes>,
-        /// Who reads log messages.
-        logs: LogReader,
-        /// The child's own id of the task that the call is about, where its client takes the status of it on the call's stream.
-        task: Option<Box<str>>,
-    },
-}
-
-/// A request that has no answer yet.
-struct PendingRequest {
-    incoming: mpsc::UnboundedSender<Incoming>,
-    waiting: Arc<Waiting>,
-    kind: RequestKind,
-}
-
-/// What waits for the reader of a request.
-#[derive(Default)]
-struct Waiting {
-    /// Bytes of events.
-    bytes: AtomicUsize,
-    /// Whether a sign of life waits.
-    sign: AtomicBool,
-}
-
-#[derive(Default)]
-struct RequestTable {
-    pending: HashMap<u64, PendingRequest>,
-    /// Requests that nobody waits for, whose answers somebody wants to know of: the sender is dropped then.
-    late: HashMap<u64, oneshot::Sender<()>>,
-    /// The failure of all requests from now on; `None` while the child runs.
-    closed: Option<Failure>,
-}
-
-impl RequestTable {
-    /// Returns the clients' calls, by their ids; of one that came on the stream of request `of`, that one.
-    fn calls(&self, of: Option<u64>) -> impl Iterator<Item = (u64, &LogReader)> + Clone {
-        self.pending.iter().filter_map(move |(id, pending)| match &pending.kind {
-            RequestKind::Call { logs, .. } if of.is_none_or(|of| of == *id) => Some((*id, logs)),
-            _ => None,
-        })
-    }
-}
 
 /// A session, and the messages that are to be written to the child.
 type NewSession = (Arc<Session>, mpsc::Receiver<Pieces>);
@@ -140,7 +88,6 @@ impl Session {
             arrivals,
             waiting,
             cancellable,
-            sent: false,
             ended: false,
             timed: None,
         })
@@ -156,6 +103,9 @@ impl Session {
     /// Hands the answer to request `id` over. Returns false if there is no such request.
     pub(super) fn complete(&self, id: u64, answer: Incoming) -> bool {
         let table = &mut *self.table.lock();
+        if table.pending.get(&id).is_some_and(|pending| !pending.is_known()) {
+            return false;
+        }
         let Some(pending) = table.pending.remove(&id) else {
             table.late.remove(&id);
             return false;
@@ -173,16 +123,18 @@ impl Session {
     /// Hands the answer to the only request that waits. Returns false if none waits, or several.
     pub(super) fn complete_only(&self, answer: impl FnOnce() -> Incoming) -> bool {
         let table = &mut *self.table.lock();
-        let mut waiting =
-            table.pending.iter().filter(|(_, pending)| !matches!(pending.kind, RequestKind::Standing));
-        let (Some((&id, _)), None) = (waiting.next(), waiting.next()) else { return false };
+        let mut waiting = table.known().filter(|(_, pending)| !matches!(pending.kind, RequestKind::Standing));
+        let (Some((id, _)), None) = (waiting.next(), waiting.next()) else { return false };
+        drop(waiting);
         table.pending.remove(&id).is_some_and(|pending| pending.incoming.send(answer()).is_ok())
     }
 
     /// Passes an event to the call whose progress token is `token`. Returns false if there is no such call.
     pub(super) fn pass_progress(&self, token: u64, event: impl FnOnce(&Bytes) -> Incoming) -> bool {
         match self.table.lock().pending.get(&token) {
-            Some(pending @ PendingRequest { kind: RequestKind::Call { token: Some(client), .. }, .. }) => {
+            Some(pending @ PendingRequest { kind: RequestKind::Call { token: Some(client), .. }, .. })
+                if pending.is_known() =>
+            {
                 self.push(pending, event(client));
                 true
             }
@@ -198,11 +150,11 @@ impl Session {
         let message = LogMessage { level, default: self.log_level.default_level() };
         let calls = table.calls(of);
         let recipients = recipients(calls, message);
-        for (id, pending) in &table.pending {
-            if recipients.contains(id) {
+        for (id, pending) in table.known() {
+            if recipients.contains(&id) {
                 self.push(pending, Incoming::Log(line.clone()));
             } else if matches!(pending.kind, RequestKind::Call { .. })
-                && of.is_none_or(|of| of == *id)
+                && of.is_none_or(|of| of == id)
                 && !pending.waiting.sign.swap(true, Ordering::Relaxed)
             {
                 let _ = pending.incoming.send(Incoming::Alive);
@@ -226,11 +178,11 @@ impl Session {
     /// Passes the status of a task to the newest call in flight about it; `range` is that of the task's id. Returns false if there is none.
     pub(super) fn pass_task_status(&self, line: &Bytes, id: &str, range: Range<usize>) -> bool {
         let table = self.table.lock();
-        let about = table.pending.iter().filter(|(_, pending)| match &pending.kind {
+        let about = table.known().filter(|(_, pending)| match &pending.kind {
             RequestKind::Call { task, .. } => task.as_deref() == Some(id),
             RequestKind::Own | RequestKind::Standing => false,
         });
-        let newest = about.max_by_key(|(id, _)| **id).map(|(_, pending)| pending);
+        let newest = about.max_by_key(|(id, _)| *id).map(|(_, pending)| pending);
         newest.is_some_and(|pending| self.push(pending, Incoming::TaskStatus { line: line.clone(), range }))
     }
 
@@ -263,7 +215,7 @@ impl Session {
 
     /// Tells the calls in flight that the child withdrew a request, whose id is JSON.
     pub(super) fn withdraw_request(&self, id: &Bytes) {
-        for pending in self.table.lock().pending.values() {
+        for (_, pending) in self.table.lock().known() {
             if matches!(pending.kind, RequestKind::Call { .. }) {
                 self.push(pending, Incoming::Withdrawn(id.clone()));
             }
@@ -330,7 +282,6 @@ pub(super) struct OutboundRequest {
     arrivals: mpsc::UnboundedReceiver<Incoming>,
     waiting: Arc<Waiting>,
     cancellable: bool,
-    sent: bool,
     ended: bool,
     /// Method and start of a request whose duration is recorded.
     timed: Option<(&'static str, Instant)>,
@@ -346,15 +297,17 @@ impl OutboundRequest {
     /// Queues the request for the child; waits while the queue is full. Fails if the child is gone.
     pub(super) async fn send(&mut self, message: impl Into<Pieces>) -> Result<(), Failure> {
         tokio::select! {
-            sent = self.session.outbox.send(message.into()) => {
-                self.sent = sent.is_ok();
-                sent.map_err(|_| Failure::BackendFailed {
+            place = self.session.outbox.reserve() => {
+                let place = place.map_err(|_| Failure::BackendFailed {
                     backend: self.session.backend.to_string(),
                     reason: "it does not take requests any more".into(),
                     retry_after: None,
-                })
+                })?;
+                self.waiting.sent.store(true, Ordering::Release);
+                place.send(message.into());
+                Ok(())
             }
-            // Before the request is out only the end of the child can arrive.
+            // Before the request is out only the end of the child arrives.
             early = self.arrivals.recv() => Err(match early {
                 Some(Incoming::Failed(failure)) => failure,
                 _ => Failure::Internal,
@@ -388,9 +341,97 @@ impl OutboundRequest {
 
 impl Drop for OutboundRequest {
     fn drop(&mut self) {
-        let waiting = self.session.table.lock().pending.remove(&self.id).is_some();
-        if waiting && self.sent && self.cancellable {
+        let waits = self.session.table.lock().pending.remove(&self.id).is_some();
+        if waits && self.cancellable && self.waiting.sent.load(Ordering::Relaxed) {
             self.session.post(messages::cancelled(self.id, self.cancel_reason.get()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::backends::stdio::log_readers::{LogReader, LogWish};
+    use crate::call::ClientRequest;
+
+    const TASK: &str = "task-1";
+
+    fn begin(session: &Arc<Session>) -> OutboundRequest {
+        let logs =
+            LogReader { client: Some("c".into()), session: None, wish: LogWish::AtLeast(LogLevel::Info) };
+        let kind = RequestKind::Call { token: Some("1".into()), logs, task: Some(TASK.into()) };
+        session.begin(kind).unwrap()
+    }
+
+    /// Everything that may arrive for a call of this id, and whether somebody took it. The answer comes last.
+    fn arrive(session: &Session, id: u64) -> Vec<(&'static str, bool)> {
+        let line = Bytes::from_static(b"{}");
+        let event = |_: &Bytes| Incoming::Alive;
+        let request = || ChildRequest {
+            id: "1".into(),
+            request: ClientRequest { method: "ping".into(), params: None },
+        };
+        session.withdraw_request(&"7".into());
+        vec![
+            ("log", session.pass_log(&line, LogLevel::Error, None)),
+            ("log on a stream", session.pass_log(&line, LogLevel::Error, Some(id))),
+            ("extension", session.pass_extension(&line, None)),
+            ("extension on a stream", session.pass_extension(&line, Some(id))),
+            ("task", session.pass_task_status(&line, TASK, 0..1)),
+            ("progress", session.pass_progress(id, event)),
+            ("request", session.pass_request(request(), None).is_ok()),
+            ("request on a stream", session.pass_request(request(), Some(id)).is_ok()),
+            ("in flight", session.has_calls()),
+            ("answer", session.complete(id, Incoming::Alive)),
+        ]
+    }
+
+    #[tokio::test]
+    async fn what_the_child_wrote_before_it_can_have_read_a_request_does_not_concern_it() {
+        let (session, mut messages) = Session::new("b".into(), None, 1);
+        let mut first = begin(&session);
+        assert!(
+            arrive(&session, first.id).iter().all(|(_, taken)| !taken),
+            "{:?}",
+            arrive(&session, first.id)
+        );
+        assert!(!session.complete_only(|| Incoming::Alive));
+        assert!(session.waits(first.id));
+        first.send(Bytes::from_static(b"first")).await.unwrap();
+        assert!(messages.try_recv().is_ok());
+        let later = begin(&session);
+        let arrived = arrive(&session, first.id);
+        assert!(
+            arrived.iter().all(|(_, taken)| *taken),
+            "another one that waits changes nothing: {arrived:?}"
+        );
+        for _ in 0..9 {
+            assert!(first.next().now_or_never().is_some());
+        }
+        assert!(session.waits(later.id));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_for_its_place_hears_only_that_the_child_has_gone() {
+        let (session, _messages) = Session::new("b".into(), None, 1);
+        let mut out = Vec::new();
+        for _ in 0..MAX_UNSENT {
+            out.push(begin(&session));
+            out.last_mut().unwrap().send(Bytes::from_static(b"x")).await.unwrap();
+        }
+        let mut waiting = begin(&session);
+        let id = waiting.id;
+        let mut send = Box::pin(waiting.send(Bytes::from_static(b"y")));
+        assert!((&mut send).now_or_never().is_none(), "there is no place");
+        assert!(
+            session.pass_log(&Bytes::from_static(b"{}"), LogLevel::Error, None),
+            "those that are sent get it"
+        );
+        assert!(!session.complete(id, Incoming::Alive));
+        assert!((&mut send).now_or_never().is_none());
+        session.close(&Failure::Cancelled);
+        assert_eq!(send.await, Err(Failure::Cancelled));
     }
 }

@@ -11,7 +11,8 @@ use protocol::mcp::era::{Era, TASKS};
 use super::incoming::Incoming;
 use super::messages;
 use super::request::send_as;
-use super::session::{OutboundRequest, RequestKind, Session};
+use super::request_table::RequestKind;
+use super::session::{OutboundRequest, Session};
 use crate::subscriptions::WatchedTasks;
 
 /// Time for which changes of the set are collected: with each one the child is asked anew for all.
