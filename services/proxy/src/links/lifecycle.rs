@@ -38,6 +38,7 @@ impl Slave {
             LinkState::Plain(end) => end.link_up(now),
         }
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        self.relinked.notify_one();
         self.close_request.store(0, Ordering::Release);
         self.bad_answers.forget();
         self.dead.store(false, Ordering::Release);

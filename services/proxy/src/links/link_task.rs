@@ -121,6 +121,38 @@ async fn await_reconnect(slave: &Slave, generation: u64, registry: &Registry) {
             registry.forget(slave);
             return;
         };
-        sleep(next.saturating_duration_since(Instant::now())).await;
+        tokio::select! {
+            () = sleep(next.saturating_duration_since(Instant::now())) => {}
+            () = slave.relinked.notified() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures_util::poll;
+    use link::ConnectionError;
+
+    use super::super::registration::tests::registry;
+    use super::*;
+    use crate::config::SlaveMode;
+
+    #[tokio::test]
+    async fn the_wait_for_a_slave_ends_with_its_next_link_and_not_with_a_timer() {
+        let registry = registry(SlaveMode::Multi, 9);
+        let now = Instant::now();
+        let slave = Slave::plain(1, "s".into(), 0, Duration::from_mins(1));
+        for _ in 0..3 {
+            let generation = slave.link_up(0, now);
+            let lost = DisconnectReason::Lost(ConnectionError::UnexpectedEof);
+            slave.await_return(&lost, Duration::from_mins(1), now);
+            slave.link_down(generation, now);
+            let mut waiting = Box::pin(await_reconnect(&slave, generation, &registry));
+            assert_eq!(poll!(&mut waiting), Poll::Pending);
+            slave.link_up(0, now);
+            assert_eq!(poll!(&mut waiting), Poll::Ready(()));
+        }
     }
 }

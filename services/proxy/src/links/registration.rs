@@ -245,4 +245,4 @@ fn report_reconnect(slave: &Slave) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -12,6 +12,7 @@ use protocol::link::handshake::SlaveHello;
 use protocol::link::limits::LinkLimits;
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::mcp::catalog::Catalog;
+use tokio::sync::Notify;
 
 use super::awaited::Awaited;
 use super::bounds::BoundsReport;
@@ -96,6 +97,8 @@ pub(crate) struct Slave {
     /// Facts about proxies that are not accepted. Apart from the others: slaves of two fleets report both.
     pub(super) false_peers: EventWindow,
     pub(super) awaited: Awaited,
+    /// Told of each link that begins.
+    pub(super) relinked: Notify,
 }
 
 impl Slave {
@@ -176,6 +179,7 @@ impl Slave {
             false_facts: EventWindow::default(),
             false_peers: EventWindow::default(),
             awaited: Awaited::default(),
+            relinked: Notify::new(),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::fleet::Fleet;
 
 const OWN: InstanceId = InstanceId(1);
 
-fn registry(mode: SlaveMode, max_slaves: usize) -> Arc<Registry> {
+pub(in crate::links) fn registry(mode: SlaveMode, max_slaves: usize) -> Arc<Registry> {
     let ejection = EjectionPolicy { after: 5, base: Duration::from_secs(10) };
     let fleet = Fleet::new(OWN, &[SessionKey::derive("a")]).unwrap();
     let catalogs = CatalogAccounts::new(1 << 20, 64);
