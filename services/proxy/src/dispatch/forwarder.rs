@@ -177,7 +177,7 @@ impl Forwarder {
         self.start.end(now).into_iter().chain(catalogs.filter(|_| *failure != Failure::NoSlave)).max()
     }
 
-    /// Returns whether a slave of these has linked and not yet told what it offers.
+    /// Returns whether a slave of these is linked while catalogs are on their way: it may not have told yet what it offers.
     pub(super) fn awaits_catalog(&self, now: Instant, concerns: impl Fn(&Arc<Slave>) -> bool) -> bool {
         self.directory.load().catalogs_due(now).is_some() && self.registry.all().iter().any(concerns)
     }

@@ -1,5 +1,6 @@
 //! The JSON-RPC session with one running child: requests that wait for an answer, by id. Must not know processes.
 
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -103,13 +104,14 @@ impl Session {
     /// Hands the answer to request `id` over. Returns false if there is no such request.
     pub(super) fn complete(&self, id: u64, answer: Incoming) -> bool {
         let table = &mut *self.table.lock();
-        if table.pending.get(&id).is_some_and(|pending| !pending.is_known()) {
-            return false;
-        }
-        let Some(pending) = table.pending.remove(&id) else {
+        let Entry::Occupied(pending) = table.pending.entry(id) else {
             table.late.remove(&id);
             return false;
         };
+        if !pending.get().is_known() {
+            return false;
+        }
+        let pending = pending.remove();
         // The receiver may have been dropped in this moment.
         let _ = pending.incoming.send(answer);
         true
