@@ -29,6 +29,8 @@ pub fn describe(error: &io::Error) -> String {
     match (error.kind(), text.split_once(SYSTEM_CODE)) {
         (io::ErrorKind::UnexpectedEof, _) => "the other side closed the connection midway".to_owned(),
         (_, Some((reason, _))) => with_small_initial(reason),
+        // What the HTTP library says of them are its own words.
+        (kind @ (io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset), None) => kind.to_string(),
         (_, None) => text,
     }
 }
@@ -65,6 +67,8 @@ mod tests {
             (tls(rustls::Error::DecryptError), "what came breaks the rules of TLS"),
             (io::Error::new(ErrorKind::TimedOut, "no answer in time"), "no answer in time"),
             (ErrorKind::BrokenPipe.into(), "broken pipe"),
+            (io::Error::new(ErrorKind::BrokenPipe, "stream closed because of a broken pipe"), "broken pipe"),
+            (io::Error::new(ErrorKind::ConnectionReset, "received RST"), "connection reset"),
         ] {
             assert_eq!(describe(&error), expected);
         }

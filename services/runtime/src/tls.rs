@@ -6,6 +6,7 @@
 mod certificate;
 mod client;
 mod client_certificate;
+mod connection;
 mod explain;
 mod files;
 mod server;
@@ -14,7 +15,8 @@ mod stream;
 pub use certificate::{CertificateInfo, certificate_info};
 pub use client::{ClientFiles, pinned};
 pub use client_certificate::{CertificateUse, ClientCertificate};
+pub use connection::is_tls;
 pub use explain::{TlsFailure, TlsPeer, explain};
 pub use files::{File, HANDSHAKE_TIMEOUT, TlsError};
 pub use server::{Presenting, ServerFiles, ServerTls};
-pub use stream::{MaybeTlsStream, is_no_handshake, is_tls};
+pub use stream::{MaybeTlsStream, is_no_handshake};

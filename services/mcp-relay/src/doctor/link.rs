@@ -17,8 +17,6 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::dialed::Dialed;
 use super::report::{Fault, Report};
@@ -86,8 +84,7 @@ impl Probe<'_> {
             let started = Instant::now();
             let encrypted = at(self.address, encrypt(stream, self.url, self.link).await);
             let Some(stream) = report.timed("TLS", started, encrypted) else { return };
-            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            if let Ok(facts) = certificate_info(chain) {
+            if let Ok(facts) = certificate_info(stream.peer_certificates()) {
                 certificate::check(report, "proxy's certificate", &facts);
             }
             Box::new(stream)
@@ -115,13 +112,13 @@ async fn encrypt(
     stream: MaybeTlsStream,
     url: &ProxyUrl,
     link: &LinkConfig,
-) -> Result<(TlsStream<MaybeTlsStream>, String), Fault> {
+) -> Result<(MaybeTlsStream<MaybeTlsStream>, String), Fault> {
     let config = client_config(link)?;
     let name = ServerName::try_from(url.host().to_owned()).map_err(|_| {
         let what = format!("{} is no host name that a certificate can have", url.host());
         Fault::new(what, "use a host name in PROXY_SERVER_URL")
     })?;
-    match timeout(STEP_TIMEOUT, TlsConnector::from(config).connect(name, stream)).await {
+    match timeout(STEP_TIMEOUT, MaybeTlsStream::connect(config, name, stream)).await {
         Ok(Ok(stream)) => Ok((stream, format!("the certificate of {} is trusted", url.host()))),
         Ok(Err(error)) => Err(tls_fault(&error, url)),
         Err(_) => Err(Fault::new(

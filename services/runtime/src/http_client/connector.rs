@@ -15,8 +15,6 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tower::Service;
 
 use super::fault::ConnectFault;
@@ -133,7 +131,7 @@ impl Connector {
             Way::Unusable(fault) => return Err(fault.to(&target).into()),
         };
         if !is_secure(to) {
-            return Ok(HttpStream { stream: Stream::Plain(stream), proxied });
+            return Ok(HttpStream { stream: MaybeTlsStream::from(stream), alerts: None, proxied });
         }
         *self.alert.lock() = None;
         let stream = self.encrypt(stream, host).await?;
@@ -142,19 +140,19 @@ impl Connector {
             settings: Arc::clone(&self.settings),
             last: self.last_alert(),
         };
-        Ok(HttpStream { stream: Stream::Tls(Box::new(stream), alerts), proxied: false })
+        Ok(HttpStream { stream, alerts: Some(alerts), proxied: false })
     }
 
     async fn encrypt(
         &self,
         stream: MaybeTlsStream,
         host: &str,
-    ) -> Result<TlsStream<MaybeTlsStream>, ConnectFault> {
+    ) -> Result<MaybeTlsStream<MaybeTlsStream>, ConnectFault> {
         let settings = &self.settings;
         let Some(tls) = &settings.tls else { return Err(ConnectFault::NoTls(host.to_owned())) };
         let name =
             ServerName::try_from(bare(host).to_owned()).map_err(|_| ConnectFault::Name(host.to_owned()))?;
-        TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| ConnectFault::Tls {
+        MaybeTlsStream::connect(Arc::clone(tls), name, stream).await.map_err(|error| ConnectFault::Tls {
             host: host.to_owned(),
             failure: tls::explain(&error, settings.peer(host)),
         })
@@ -193,17 +191,12 @@ impl Service<Uri> for Connector {
 /// A connection to a server, or to a proxy that reads the requests.
 #[derive(Debug)]
 pub struct HttpStream {
-    stream: Stream,
+    /// TLS is with the server, directly or in a tunnel; below it may be that with a proxy.
+    stream: MaybeTlsStream<MaybeTlsStream>,
+    /// `None` without TLS with the server.
+    alerts: Option<AlertNotes>,
     /// Whether requests have to name the server's whole URL.
     proxied: bool,
-}
-
-#[derive(Debug)]
-enum Stream {
-    /// To a server without TLS, or to a proxy.
-    Plain(MaybeTlsStream),
-    /// TLS with the server, directly or in a tunnel.
-    Tls(Box<TlsStream<MaybeTlsStream>>, AlertNotes),
 }
 
 /// Where a connection notes the alert that ends it. A server that does not accept this client's certificate says so after the handshake
@@ -216,8 +209,7 @@ struct AlertNotes {
 }
 
 impl AlertNotes {
-    fn observe(&self, read: &Poll<io::Result<()>>) {
-        let Poll::Ready(Err(error)) = read else { return };
+    fn note(&self, error: &io::Error) {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if matches!(tls, Some(rustls::Error::AlertReceived(_))) {
             let failure = tls::explain(error, self.settings.peer(&self.host));
@@ -226,54 +218,47 @@ impl AlertNotes {
     }
 }
 
-impl Stream {
-    fn speaks_http2(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(stream, _) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+impl HttpStream {
+    /// Passes the outcome of reading or writing on.
+    fn observed<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let (Poll::Ready(Err(error)), Some(alerts)) = (&outcome, &self.alerts) {
+            alerts.note(error);
         }
+        outcome
     }
 }
 
 impl Connection for HttpStream {
     fn connected(&self) -> Connected {
         let connected = Connected::new().proxy(self.proxied);
-        if self.stream.speaks_http2() { connected.negotiated_h2() } else { connected }
+        let speaks_http2 = self.stream.application_protocol() == Some(b"h2");
+        if speaks_http2 { connected.negotiated_h2() } else { connected }
     }
 }
 
 impl AsyncRead for HttpStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, into),
-            Stream::Tls(stream, alerts) => {
-                let read = Pin::new(stream).poll_read(cx, into);
-                alerts.observe(&read);
-                read
-            }
-        }
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, into);
+        self.observed(read)
     }
 }
 
 impl AsyncWrite for HttpStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Stream::Tls(stream, _) => Pin::new(stream).poll_write(cx, bytes),
-        }
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.observed(written)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream, _) => Pin::new(stream).poll_flush(cx),
-        }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.observed(flushed)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream, _) => Pin::new(stream).poll_shutdown(cx),
-        }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -11,7 +11,6 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::answer::{Credentials, read_answer};
 use super::fault::{WayFault, WayFaultKind};
@@ -151,9 +150,8 @@ impl ForwardProxy {
                 format!("use a host name in {}", self.variable()),
             )
         })?;
-        let connecting = TlsConnector::from(self.tls()?).connect(name, stream);
-        match connecting.await {
-            Ok(stream) => Ok(MaybeTlsStream::from(TlsStream::from(stream))),
+        match MaybeTlsStream::connect(self.tls()?, name, stream).await {
+            Ok(stream) => Ok(stream),
             Err(error) => {
                 let roots = "EXTRA_CA_FILE or SSL_CERT_FILE";
                 let peer =

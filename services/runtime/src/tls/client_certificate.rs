@@ -51,8 +51,9 @@ impl fmt::Debug for ClientCertificate {
 impl ClientCertificate {
     /// The certificate that the client of a stream presented to `server`; `None`: none, or clients are asked for none.
     pub fn of(stream: &MaybeTlsStream, server: Arc<ServerTls>) -> Option<Self> {
-        let chain = stream.peer_chain().filter(|_| server.asks_clients())?;
-        Some(Self::new(chain, server))
+        let chain = stream.peer_certificates();
+        let is_presented = !chain.is_empty() && server.asks_clients();
+        is_presented.then(|| Self::new(chain.iter().map(|one| one.clone().into_owned()).collect(), server))
     }
 
     /// The certificate at the head of a chain that was presented to `server`.

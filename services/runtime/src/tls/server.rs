@@ -142,7 +142,7 @@ impl ServerTls {
 
     /// Returns whether a stream, of this or another port, shows a certificate that a client may present here.
     pub fn accepts_client_of(&self, stream: &MaybeTlsStream) -> bool {
-        stream.peer_chain().is_some_and(|chain| self.is_client(&chain))
+        self.is_client(stream.peer_certificates())
     }
 
     /// Returns whether a chain of certificates is one of a client, at present.
@@ -168,7 +168,7 @@ impl ServerTls {
     pub async fn accept(&self, stream: TcpStream) -> io::Result<MaybeTlsStream> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.current.load().config));
         match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream).into_fallible()).await {
-            Ok(Ok(stream)) => Ok(MaybeTlsStream::tls(stream)),
+            Ok(Ok(stream)) => Ok(MaybeTlsStream::accepted(stream)),
             Ok(Err((error, stream))) => {
                 close(stream).await;
                 Err(error)

@@ -9,12 +9,10 @@ use std::time::Duration;
 use protocol::link::handshake::IN_USE_HEADER;
 use protocol::link::limits::MAX_BATCH;
 use runtime::outbound::{ForwardProxy, Way, WayFault, WayFaultKind};
-use runtime::tls::{ClientFiles, TlsError};
+use runtime::tls::{ClientFiles, MaybeTlsStream, TlsError};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::Error;
 
 use crate::config::ProxyUrl;
@@ -187,7 +185,7 @@ impl Connector {
 
     async fn dial(&self, address: SocketAddr, in_use: bool) -> Result<Socket, DialError> {
         let stream = match &self.way {
-            Way::Direct { .. } => runtime::tls::MaybeTlsStream::from(self.dial_directly(address).await?),
+            Way::Direct { .. } => MaybeTlsStream::from(self.dial_directly(address).await?),
             Way::Through(forward) => self.tunnel(forward, address).await?,
             Way::Unusable(proxy) => return Err(proxy.to(&self.proxy.authority()).into()),
         };
@@ -207,11 +205,7 @@ impl Connector {
     }
 
     /// Opens a tunnel through a forward proxy, of which this is an address.
-    async fn tunnel(
-        &self,
-        forward: &ForwardProxy,
-        address: SocketAddr,
-    ) -> Result<runtime::tls::MaybeTlsStream, WayFault> {
+    async fn tunnel(&self, forward: &ForwardProxy, address: SocketAddr) -> Result<MaybeTlsStream, WayFault> {
         let target = self.proxy.authority();
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
         let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -224,17 +218,16 @@ impl Connector {
     /// Runs the TLS handshake where the URL requires TLS.
     async fn encrypt(
         &self,
-        tcp: Metered<runtime::tls::MaybeTlsStream>,
-    ) -> Result<MaybeTlsStream<Metered<runtime::tls::MaybeTlsStream>>, DialError> {
-        let Some(tls) = &self.tls else { return Ok(MaybeTlsStream::Plain(tcp)) };
+        tcp: Metered<MaybeTlsStream>,
+    ) -> Result<MaybeTlsStream<Metered<MaybeTlsStream>>, DialError> {
+        let Some(tls) = &self.tls else { return Ok(MaybeTlsStream::from(tcp)) };
         let host = self.proxy.host().to_owned();
         let name = ServerName::try_from(host.clone()).map_err(|_| DialError::Tls {
             host,
             why: "it is no host name that a certificate can have".into(),
         })?;
-        let connecting = TlsConnector::from(tls.load()).connect(name, tcp);
-        let stream = connecting.await.map_err(|error| self.explain_tls(&error))?;
-        Ok(MaybeTlsStream::Rustls(stream))
+        let connecting = MaybeTlsStream::connect(tls.load(), name, tcp);
+        connecting.await.map_err(|error| self.explain_tls(&error))
     }
 
     fn explain_tls(&self, error: &io::Error) -> DialError {

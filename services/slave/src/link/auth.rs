@@ -5,7 +5,7 @@ use std::time::Duration;
 use link::{Connection, Message};
 use protocol::link::handshake::{Auth, AuthReply, ProxyHello, SlaveHello, close};
 use runtime::secret::Secret;
-use tokio_tungstenite::MaybeTlsStream;
+use runtime::tls::MaybeTlsStream;
 
 use super::disconnect::DisconnectReason;
 use super::metered::Metered;
@@ -16,7 +16,7 @@ use crate::endpoint::ProvenProxy;
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A WebSocket to a proxy, after its opening handshake.
-pub(crate) type Socket = Connection<MaybeTlsStream<Metered<runtime::tls::MaybeTlsStream>>>;
+pub(crate) type Socket = Connection<MaybeTlsStream<Metered<MaybeTlsStream>>>;
 
 /// A connection whose code the proxy has accepted.
 pub(crate) struct Connected {
