@@ -20,7 +20,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check check-arm64 deny docs charts charts-update test-dashboards compose-test test-cluster packages packages-test test-release image image-pilot image-release charts-release fmt bench bench-check profile soak setup
+.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients test-oauth test-fronts check check-arm64 deny docs charts charts-update test-dashboards compose-test test-cluster packages packages-test test-release image image-pilot image-release charts-release fmt bench bench-check link-order profile soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -161,6 +161,10 @@ bench-check: ## Fail where a call costs more than its bound in tests/bench/bound
 	./scripts/setup bench
 	$(CARGO) build --locked --release -p mcp-relay -p mcp-relay-bench
 	./target/release/mcp-relay-bench --check tests/bench/bounds.json $(if $(RECORD),--record)
+
+link-order: ## Choose anew which functions are linked first (services/mcp-relay/link-order.ld): after an update of Rust, or where bench-check finds more memory (installs valgrind)
+	./scripts/setup bench
+	./scripts/link-order
 
 profile: ## Draw flame graphs of proxy and slave under the bench into target/profile (needs perf and Python); SHAPE=0 (of 0 to 5), PROFILE_SECONDS=10
 	./scripts/profile $(or $(SHAPE),0) $(or $(PROFILE_SECONDS),10)

@@ -16,6 +16,8 @@ pub(crate) enum Quantity {
     SystemCalls,
     /// CPU time as a multiple of nginx's in the same run.
     CpuRatio,
+    /// Resident memory, in megabytes.
+    Memory,
 }
 
 impl Quantity {
@@ -24,6 +26,7 @@ impl Quantity {
             Self::Instructions => "instructions a call",
             Self::SystemCalls => "system calls a call",
             Self::CpuRatio => "CPU time / nginx's",
+            Self::Memory => "MB of resident memory",
         }
     }
 
@@ -31,7 +34,7 @@ impl Quantity {
     fn margin(self) -> f64 {
         match self {
             Self::Instructions => 0.05,
-            Self::SystemCalls => 0.1,
+            Self::SystemCalls | Self::Memory => 0.1,
             Self::CpuRatio => 0.3,
         }
     }

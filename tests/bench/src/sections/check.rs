@@ -1,5 +1,5 @@
 //! What a call costs in numbers that a machine with other work repeats, for a gate: instructions and system calls a call of proxy and
-//! slave, and the proxy's CPU time as a multiple of nginx's.
+//! slave, the proxy's CPU time as a multiple of nginx's, and the memory that both take before the first call.
 
 use std::path::Path;
 
@@ -75,6 +75,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Vec<Measured>> {
     let mut all = instructions(binary)?;
     all.extend(system_calls(binary)?);
     all.extend(cpu_ratios(binary, effort)?);
+    all.extend(idle_memory(binary)?);
     Ok(all)
 }
 
@@ -124,6 +125,21 @@ fn system_calls(binary: &Path) -> Result<Vec<Measured>> {
         }
     }
     Ok(all)
+}
+
+/// Measures what `link-order.ld` of the program is for.
+fn idle_memory(binary: &Path) -> Result<Vec<Measured>> {
+    progress("memory before the first call");
+    let relay = Relay::start(binary)?;
+    let measured = |role: Role| {
+        let value = role.process(&relay).memory()?.resident as f64 / 1e6;
+        Ok(Measured {
+            what: format!("{}, before the first call", role.name()),
+            quantity: Quantity::Memory,
+            value,
+        })
+    };
+    Role::ALL.into_iter().map(measured).collect()
 }
 
 fn cpu_ratios(binary: &Path, effort: &Effort) -> Result<Vec<Measured>> {
