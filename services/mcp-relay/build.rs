@@ -19,6 +19,8 @@ fn main() {
     let is_usual = env::var_os("RUSTC_LINKER").is_none()
         && env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| !flags.contains("-fuse-ld"));
     if let (true, Ok(folder)) = (is_measured && is_usual, env::var("CARGO_MANIFEST_DIR")) {
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/{ORDER}");
+        // Two arguments, which the compiler driver hands on as they are: in one with `-Wl,` a comma of the path would end it.
+        println!("cargo::rustc-link-arg-bins=-T");
+        println!("cargo::rustc-link-arg-bins={folder}/{ORDER}");
     }
 }

@@ -66,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MaybeTlsStream<S> {
     /// stream.
     ///
     /// # Errors
-    /// The handshake fails: [`super::explain`] tells why.
+    /// The handshake fails: [`super::explain()`] tells why.
     pub async fn connect(
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
