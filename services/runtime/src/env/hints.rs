@@ -2,6 +2,9 @@
 
 use super::{Group, Snapshot, Var};
 
+/// Characters that a name has wrong at most if it is a misspelt one.
+const MAX_DISTANCE: usize = 2;
+
 /// Returns a warning for each set but undeclared variable whose name is close to that of a declared, unset variable.
 ///
 /// Variables for other programs are left out (`GITHUB_API` is not a misspelt `GITLAB_API`), and so are the variables that
@@ -16,17 +19,21 @@ pub fn misspelt(snapshot: &Snapshot, known: &[&[Var]]) -> Vec<String> {
         if foreign || ours().any(|var| var.is_named(name)) {
             continue;
         }
-        let near = candidates.iter().filter(|var| distance(name, var.name) <= 2);
-        if let Some(var) = near.min_by_key(|var| distance(name, var.name)) {
+        let near = candidates.iter().filter_map(|var| Some((distance(name, var.name)?, var)));
+        if let Some((_, var)) = near.min_by_key(|(distance, _)| *distance) {
             warnings.push(format!("{name} is not a variable of mcp-relay: was {} meant?", var.name));
         }
     }
     warnings
 }
 
-/// Returns the Levenshtein distance, ignoring case.
-fn distance(one: &str, other: &str) -> usize {
-    strsim::levenshtein(&one.to_ascii_uppercase(), &other.to_ascii_uppercase())
+/// Returns the Levenshtein distance, ignoring case; `None` where it is more than [`MAX_DISTANCE`]. It is at least the difference of the
+/// lengths, which tells most names apart at once: an environment may have hundreds.
+fn distance(one: &str, other: &str) -> Option<usize> {
+    let is_near = |distance: &usize| *distance <= MAX_DISTANCE;
+    is_near(&one.chars().count().abs_diff(other.chars().count()))
+        .then(|| strsim::levenshtein(&one.to_ascii_uppercase(), &other.to_ascii_uppercase()))
+        .filter(is_near)
 }
 
 #[cfg(test)]
@@ -47,12 +54,17 @@ mod tests {
             ("SLAVES_CODES", "SLAVE_CODES"),
             ("SLAVE_LABLES", "SLAVE_LABELS"),
             ("slave_codes", "SLAVE_CODES"),
+            ("SLAVE_CODES_X", "SLAVE_CODES"),
+            ("AVE_CODES", "SLAVE_CODES"),
+            ("SLÄVE_CÖDES", "SLAVE_CODES"),
         ] {
             let warnings = hints(name);
             assert_eq!(warnings.len(), 1, "{name}: {warnings:?}");
             assert!(warnings[0].contains(meant) && !warnings[0].contains("hush"), "{warnings:?}");
         }
-        for name in ["GITHUB_API", "SLAVE_PORT", "SLAVE_SERVICE_HOST", "PATH", "SLAVE_CODES"] {
+        for name in
+            ["GITHUB_API", "SLAVE_PORT", "SLAVE_SERVICE_HOST", "PATH", "SLAVE_CODES", "SLAVE_CODES_XY"]
+        {
             assert!(hints(name).is_empty(), "{name}");
         }
     }
