@@ -69,12 +69,24 @@ impl Line {
     }
 }
 
+/// Returns whether a whole line is the header; `None` where that needs a look at each byte.
+fn names_length(line: &[u8]) -> Option<bool> {
+    let name = line.get(..NAME.len()).filter(|name| !name.contains(&b'\r'))?;
+    Some(name.eq_ignore_ascii_case(NAME))
+}
+
 impl RawHead {
     /// Takes the bytes that came next; those after the end of the head are not looked at.
     pub(super) fn read(&mut self, bytes: &[u8]) {
         let (mut start, mut ends) = (0, memchr_iter(b'\n', bytes));
         while !self.is_complete {
             let end = ends.next();
+            let whole = end.filter(|_| self.is_request && self.line.seen == 0).map(|end| &bytes[start..end]);
+            if let (Some(end), Some(is_length)) = (end, whole.and_then(names_length)) {
+                self.has_length |= is_length;
+                start = end + 1;
+                continue;
+            }
             self.line.read(&bytes[start..end.unwrap_or(bytes.len())], !self.is_request);
             let Some(end) = end else { return };
             self.end_line();
@@ -134,6 +146,9 @@ mod tests {
             ("\r\n\nPOST /mcp HTTP/1.1\nContent-Length: 5\n\n", Length::Declared),
             ("POST /mcp HTTP/1.1\r\nX-Content-Length: 5\r\nContent-Lengths: 5\r\n\r\n", Length::Absent),
             ("POST /content-length:5 HTTP/1.1\r\nA: content-length:5\r\n\r\n", Length::Absent),
+            ("POST /mcp HTTP/1.1\r\nHost: proxy.example\r\nContent-Length: 5\r\n\r\n", Length::Declared),
+            ("POST /mcp HTTP/1.1\r\nHost: proxy.example\r\nContent-Lengths: 5\r\n\r\n", Length::Absent),
+            ("POST /mcp HTTP/1.1\nHost: proxy.example\nConte\rnt-Length: 5\n\n", Length::Declared),
             ("POST /mcp HTTP/1.1\r\nA: b\r\n\r\nContent-Length: 5\r\n\r\n", Length::Absent),
             ("POST /mcp HTTP/1.1\r\nContent-Length: 5\r\n", Length::Unseen),
             ("ength: 5\r\nHost: a\r\n\r\n", Length::Unseen),
