@@ -18,10 +18,8 @@ pub(super) fn check_request<B>(
     request: &Request<B>,
     guard: Option<&mut RequestGuard>,
 ) -> Result<(), Failure> {
-    check(request.version(), request.headers())?;
-    let Some(guard) = guard.filter(|_| request.headers().contains_key(TRANSFER_ENCODING)) else {
-        return Ok(());
-    };
+    let is_coded = check(request.version(), request.headers())?;
+    let Some(guard) = guard.filter(|_| is_coded) else { return Ok(()) };
     match guard.length() {
         Length::Absent => {}
         Length::Unseen => guard.set_last(),
@@ -33,20 +31,29 @@ pub(super) fn check_request<B>(
     Ok(())
 }
 
-fn check(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
+/// Returns whether the body has a transfer coding.
+fn check(version: Version, headers: &HeaderMap) -> Result<bool, Failure> {
+    let (mut size, mut hosts, mut is_coded) = (0, 0, false);
+    for (name, value) in headers {
+        size += name.as_str().len() + value.len();
+        hosts += usize::from(name == HOST);
+        is_coded |= name == TRANSFER_ENCODING;
+    }
     // hyper's limit is that of its buffer, which may have a little more.
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if size > MAX_HEAD {
         return Err(Failure::HeadTooLarge(HEAD_LIMIT));
     }
-    match headers.get_all(HOST).iter().count() {
+    match hosts {
         0 if version >= Version::HTTP_11 => {
             return Err(Failure::BadHttp("no Host header, which HTTP/1.1 requires"));
         }
         0 | 1 => {}
         _ => return Err(Failure::BadHttp("several Host headers")),
     }
-    check_codings(headers)
+    if is_coded {
+        check_codings(headers)?;
+    }
+    Ok(is_coded)
 }
 
 fn check_codings(headers: &HeaderMap) -> Result<(), Failure> {
@@ -81,7 +88,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        check(version, &map).map_err(|failure| failure.spec().legacy)
+        check(version, &map).map(drop).map_err(|failure| failure.spec().legacy)
     }
 
     #[test]
