@@ -25,8 +25,9 @@ pub(crate) fn run(command: PolicyCommand, snapshot: &Snapshot) -> Result<Text, C
     match command {
         PolicyCommand::Check(args) => {
             let (path, policy) = read(&args, snapshot)?;
-            let (rules, tests) = (policy.rules(), policy.run_tests().len());
-            Ok(format!("{}: can be used ({rules} rules, {tests} tests)\n", path.display()).into())
+            let (rules, quotas, tests) = (policy.rules(), policy.quotas().len(), policy.run_tests().len());
+            let found = format!("{rules} rules, {quotas} quotas, {tests} tests");
+            Ok(format!("{}: can be used ({found})\n", path.display()).into())
         }
         PolicyCommand::Explain(args) => explain(*args, snapshot),
         PolicyCommand::Test(args) => test(&args, snapshot),

@@ -89,6 +89,15 @@ async fn a_file_without_tests_passes_none_of_them() {
 }
 
 #[test]
+fn a_check_says_how_much_it_found() {
+    let files = Files::new("allow: [{ who: anyone }]\nquotas: [{ name: all, who: anyone, calls: 5 }]\n");
+    let mut command = std::process::Command::new(harness::process::binary());
+    command.args(["policy", "check"]).env_clear().env("POLICY", files.path("policy.yaml"));
+    let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(text.ends_with("policy.yaml: can be used (1 rules, 1 quotas, 0 tests)\n"), "{text}");
+}
+
+#[test]
 fn an_explanation_names_the_quotas_and_rate_limits_of_the_client_and_the_tool() {
     let files = Files::new(
         "\
