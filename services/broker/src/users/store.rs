@@ -72,9 +72,10 @@ impl UserStore {
             let content = watched.changed().await.map_err(|error| runtime::io_fault::describe(&error));
             match content.and_then(|content| UsersFile::parse(&content)) {
                 Ok(file) => {
-                    tracing::info!(users = file.users.len(), "BROKER_USERS_FILE was read again");
+                    let users = file.users.len();
                     self.users.store(Arc::new(by_name(file)));
                     self.changes.send_modify(|count| *count += 1);
+                    tracing::info!(users, "BROKER_USERS_FILE was read again");
                 }
                 Err(error) => {
                     tracing::error!("BROKER_USERS_FILE cannot be used, the users of before stay: {error}");

@@ -16,9 +16,10 @@ pub(crate) async fn follow(mut file: WatchedFile, apply: impl Fn(Arc<Routes>) + 
         let path = file.path().display();
         match read {
             Ok(routes) => {
-                record_config_reload("routes", "ok");
-                tracing::info!(rules = routes.own_rules(), "Routes read again from {path}");
+                let rules = routes.own_rules();
                 apply(Arc::new(routes));
+                record_config_reload("routes", "ok");
+                tracing::info!(rules, "Routes read again from {path}");
             }
             Err(error) => {
                 record_config_reload("routes", "failed");

@@ -122,9 +122,9 @@ impl CodeFile {
                     ConfigFile::Code.record_reload();
                 }
                 Ok(code) => {
+                    links.change_code(code);
                     tracing::info!("SLAVE_CODE_FILE was read again: links are renewed with the changed code");
                     ConfigFile::Code.record_reload();
-                    links.change_code(code);
                 }
                 Err(why) => {
                     let path = self.0.path().display();

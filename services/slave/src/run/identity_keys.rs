@@ -56,8 +56,9 @@ impl IdentityKeys {
             let content = content.map_err(|error| format!("a readable file ({})", describe(&error)));
             match content.and_then(|content| SigningKeys::read(&content).map_err(|error| error.to_string())) {
                 Ok(keys) => {
-                    tracing::info!(keys = keys.count(), "IDENTITY_KEY_FILE was read again");
+                    let count = keys.count();
                     self.tokens.replace(keys);
+                    tracing::info!(keys = count, "IDENTITY_KEY_FILE was read again");
                     ConfigFile::IdentityKeys.record_reload();
                 }
                 Err(why) => {
