@@ -162,7 +162,7 @@ bench-check: ## Fail where a call costs more than its bound in tests/bench/bound
 	$(CARGO) build --locked --release -p mcp-relay -p mcp-relay-bench
 	./target/release/mcp-relay-bench --check tests/bench/bounds.json $(if $(RECORD),--record)
 
-link-order: ## Choose anew which functions are linked first (services/mcp-relay/link-order.ld): after an update of Rust, or where bench-check finds more memory (installs valgrind)
+link-order: ## Choose anew which functions are linked first (services/mcp-relay/link-order.ld): after an update of Rust, or where bench-check finds more memory (installs valgrind, needs Python)
 	./scripts/setup bench
 	./scripts/link-order
 
